@@ -1,0 +1,1 @@
+"""A whole PC in QEMU: for tests, for the demo, for rehearsing a seat file."""

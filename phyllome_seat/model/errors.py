@@ -1,0 +1,117 @@
+"""The errors of phyllome-seat, grouped by who must act.
+
+::
+
+    PhyllomeSeatError
+    ├── AddressError        an address or id that does not parse
+    ├── EdidError           bytes that hold no usable EDID base block
+    ├── HostFileError       a Host as JSON that does not parse
+    ├── SeatFileError       edit the seat file
+    ├── AssignmentError     move things: what the seats want does not fit this machine
+    ├── ApplyError          the machine said no: read the log
+    │   └── PendingError    a write that the kernel has not finished
+    └── LockedError         another phyllome-seat is at work
+
+Each error carries its facts and builds its own sentence: lower-case start, what it is about first.
+``hint`` is the next thing to try. Only the command prints; the library raises.
+"""
+
+from __future__ import annotations
+
+
+class PhyllomeSeatError(Exception):
+    """Anything this library refuses or could not do; ``str()`` is one sentence for a person."""
+
+    exit_status = 1  # what the command exits with: 1 the machine said no, 2 the input is wrong
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class AddressError(PhyllomeSeatError):
+    """A text that is not the address or id it should be."""
+
+    exit_status = 2
+
+    def __init__(self, text: str, expected: str, *, hint: str = "") -> None:
+        super().__init__(f"{text!r} is not {expected}", hint=hint)
+        self.text = text
+        self.expected = expected
+
+
+class EdidError(PhyllomeSeatError):
+    """Bytes without a usable EDID base block."""
+
+
+class HostFileError(PhyllomeSeatError):
+    """A Host as JSON that cannot be read back."""
+
+    exit_status = 2
+
+
+class SeatFileError(PhyllomeSeatError):
+    """The seat file is wrong at one place; ``problems`` holds every place found, this one first."""
+
+    exit_status = 2
+
+    def __init__(
+        self,
+        file: str,
+        line: int,
+        key: str,
+        expected: str,
+        *,
+        nearest: str = "",
+        problems: tuple[SeatFileError, ...] = (),
+    ) -> None:
+        where = f"{file}:{line}: " + (f"{key}: " if key else "")
+        super().__init__(where + expected, hint=f"did you mean {nearest}?" if nearest else "")
+        self.file = file
+        self.line = line
+        self.key = key
+        self.expected = expected
+        self.nearest = nearest
+        self.problems = problems or (self,)
+
+
+class AssignmentError(PhyllomeSeatError):
+    """What the seats want does not fit this machine; nothing was written.
+
+    ``conflicts`` is every reason found, each one sentence with both names and the way out.
+    """
+
+    def __init__(self, conflicts: tuple[str, ...], *, hint: str = "") -> None:
+        super().__init__("\n".join(conflicts), hint=hint)
+        self.conflicts = conflicts
+
+
+class ApplyError(PhyllomeSeatError):
+    """A step did not do what it should, or was refused right before it was begun."""
+
+
+class PendingError(ApplyError):
+    """A write to sysfs that the kernel has not finished; no later step was begun."""
+
+    def __init__(self, address: str, driver: str, pid: int, holders: tuple[str, ...]) -> None:
+        held = f" (held by {', '.join(holders)})" if holders else ""
+        super().__init__(
+            f"{address}: unbind from {driver} pending{held}: the kernel waits for whoever uses it",
+            hint="end that program, then run `phyllome-seat apply` again",
+        )
+        self.address = address
+        self.driver = driver
+        self.pid = pid
+        self.holders = holders
+
+
+class LockedError(PhyllomeSeatError):
+    """Another phyllome-seat holds the lock."""
+
+    def __init__(self, holder: str, waited_s: float) -> None:
+        super().__init__(
+            f"{holder} is at work; waited {waited_s:.0f} s",
+            hint="wait for it to end, then try again",
+        )
+        self.holder = holder
+        self.waited_s = waited_s

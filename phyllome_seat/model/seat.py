@@ -1,0 +1,97 @@
+"""What each person wants: the nouns of a seat file. Reading one is `seat_file`'s."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from phyllome_seat.model.address import PciAddress, PciId, UsbId
+
+
+@dataclass(frozen=True, slots=True)
+class PciMatch:
+    """A PCI function named by place and identity: both must hold."""
+
+    address: PciAddress
+    id: PciId
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorMatch:
+    """A monitor named by what its EDID says; every part that is given must hold."""
+
+    maker: str | None = None
+    name: str | None = None
+    serial: str | None = None
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PortMatch:
+    """One USB socket: a controller and the port number of each speed, dotted behind a hub.
+
+    One speed is enough: the other is found by the kernel's ``peer`` link.
+    """
+
+    controller: PciAddress
+    id: PciId
+    usb2: tuple[int, ...] = ()
+    usb3: tuple[int, ...] = ()
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMatch:
+    """One USB device wherever it is plugged: by id, and by serial where one is given."""
+
+    id: UsbId
+    serial: str | None = None
+    line: int = 0
+
+
+UsbMatch = PciMatch | PortMatch | DeviceMatch  # a PciMatch among `usb` is a whole controller
+
+
+@dataclass(frozen=True, slots=True)
+class NewGuest:
+    """A domain to create: ``guest: {create: ...}``. Memory and disk in bytes."""
+
+    name: str
+    memory_bytes: int
+    cpus: int
+    firmware: str = "efi"  # or "bios"
+    profile: str | None = None
+    disk_path: str | None = None
+    disk_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One person's wish. ``domain`` names an existing libvirt domain; it or ``create``, never both.
+
+    A whole GPU brings all its functions and outputs. Empty ``usb`` is allowed.
+    """
+
+    name: str
+    gpu: PciMatch | None = None
+    monitor: MonitorMatch | None = None
+    usb: tuple[UsbMatch, ...] = ()
+    domain: str | None = None
+    create: NewGuest | None = None
+    line: int = 0
+
+    @property
+    def guest_name(self) -> str | None:
+        """Return the name of the seat's libvirt domain, None for a seat without a guest."""
+        return self.create.name if self.create else self.domain
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A whole seat file: the seats in its order, and what the host keeps."""
+
+    seats: tuple[Seat, ...] = ()
+    console: str = "keep"  # or "none"
+    host_cpus: int | None = None
+    host_memory_bytes: int | None = None
+    file: str = "seats.yaml"

@@ -1,0 +1,186 @@
+"""The steps of a plan: each is a value that says what it will do before anything is done.
+
+A plan is a tuple of steps in the order they are to be taken. Printing it is the dry run;
+`phyllome_seat.system.apply` carries the steps out, one by one, reading back after each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from phyllome_seat.model.address import PciAddress, PciId
+from phyllome_seat.model.seat import NewGuest
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFile:
+    """Write one of our own files whole (atomically), content and mode."""
+
+    path: str
+    content: str
+    why: str
+    mode: int = 0o644
+
+    def __str__(self) -> str:
+        return f"write {self.path} ({self.why})"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFile:
+    """Remove one of our own files."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"remove {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadUdev:
+    """Let udev read its rules again and look again at the devices below these PCI functions."""
+
+    devices: tuple[PciAddress, ...]
+
+    def __str__(self) -> str:
+        below = ", ".join(str(address) for address in self.devices)
+        return f"let udev read its rules again and look at what is below {below or 'no device'}"
+
+
+@dataclass(frozen=True, slots=True)
+class BindDriver:
+    """Take one function from its driver and give it to vfio-pci, by address, identity checked.
+
+    ``was`` is the driver it has now, None for none.
+    """
+
+    address: PciAddress
+    id: PciId
+    name: str
+    was: str | None
+    override_was: str | None
+    seat: str
+    driver: str = "vfio-pci"
+
+    def __str__(self) -> str:
+        now = f"now with {self.was}" if self.was else "no driver now"
+        return f"bind {self.address} ({self.name}) to {self.driver} for seat {self.seat}; {now}"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreDriver:
+    """Give one function back to the driver and override it had before us."""
+
+    address: PciAddress
+    id: PciId
+    name: str
+    driver: str | None
+    override: str | None
+
+    def __str__(self) -> str:
+        return f"give {self.address} ({self.name}) back to {self.driver or 'no driver'}"
+
+
+@dataclass(frozen=True, slots=True)
+class GuestPci:
+    """A function as it is to stand in a guest's definition; functions of one ``unit`` share one
+    PCI device in the guest, in this order.
+    """
+
+    address: PciAddress
+    what: str  # "gpu", "sound", "usb": a word for the alias
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDisk:
+    """Create an empty disk image; an existing file is left as it is."""
+
+    path: str
+    size_bytes: int
+
+    def __str__(self) -> str:
+        return f"create disk {self.path} ({self.size_bytes / 2**30:g} GiB, grows as it is used)"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateGuest:
+    """Define a new libvirt domain from the seat file, with the seat's devices in it."""
+
+    seat: str
+    guest: NewGuest
+    pci: tuple[GuestPci, ...]
+
+    def __str__(self) -> str:
+        gib = self.guest.memory_bytes / 2**30
+        return (
+            f"create guest {self.guest.name} for seat {self.seat}: {self.guest.cpus} CPUs, "
+            f"{gib:g} GiB, {devices(self.pci)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EditGuest:
+    """Put the seat's devices into a domain that exists; the rest of its XML stays as it is."""
+
+    seat: str
+    name: str
+    uuid: str
+    pci: tuple[GuestPci, ...]
+
+    def __str__(self) -> str:
+        return f"edit guest {self.name} for seat {self.seat}: {devices(self.pci)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreGuest:
+    """Take what is ours out of a domain; what its owner changed since stays."""
+
+    name: str
+    uuid: str
+
+    def __str__(self) -> str:
+        return f"take our devices out of guest {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveGuest:
+    """Undefine a domain that we created; its disk stays."""
+
+    name: str
+    uuid: str
+
+    def __str__(self) -> str:
+        return f"remove guest {self.name} (we created it; its disk stays)"
+
+
+@dataclass(frozen=True, slots=True)
+class ArmReturn:
+    """Before the host's console goes: a timer that gives it back unless confirmed in time."""
+
+    timeout_s: int = 120
+
+    def __str__(self) -> str:
+        return (
+            f"arm a timer: everything is given back in {self.timeout_s} s unless you run "
+            "`phyllome-seat confirm`"
+        )
+
+
+Step = (
+    WriteFile
+    | RemoveFile
+    | ReloadUdev
+    | BindDriver
+    | RestoreDriver
+    | CreateDisk
+    | CreateGuest
+    | EditGuest
+    | RestoreGuest
+    | RemoveGuest
+    | ArmReturn
+)
+
+
+def devices(pci: tuple[GuestPci, ...]) -> str:
+    """Return what a guest is given, in words."""
+    return "with " + ", ".join(f"{p.address} ({p.what})" for p in pci) if pci else "no PCI device"

@@ -1,0 +1,127 @@
+"""Files below a root: one of the two seams between this program and the machine.
+
+Everything that is read from ``/sys``, ``/proc``, ``/run`` and ``/etc`` goes through a `Sysfs`, so
+a recorded machine or a made-up tree can stand in for ``/``. Symbolic links, absolute ones too, are
+resolved inside the root and never lead out of it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+_LIMIT = 1 << 20  # a sysfs attribute is at most a page; a file larger than this is not one
+_LINKS = 40  # the kernel's own limit, path_resolution(7)
+
+
+class Sysfs:
+    """The file system of one machine below ``root``; paths are given from there, no leading slash.
+
+    A file or folder that is missing, vanished meanwhile or cannot be read is None or empty: on a
+    living machine that is normal. Reading takes no lock and keeps nothing.
+    """
+
+    def __init__(self, root: str = "/") -> None:
+        self.root = os.path.realpath(root)
+        self._prefix = self.root.rstrip("/") + "/"
+        self._is_host = self.root == "/"
+
+    def read_bytes(self, path: str) -> bytes | None:
+        """Return the content of a file (first MiB), None when it is not to be had."""
+        try:
+            fd = os.open(self._inside(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return None
+        try:
+            if not self._is_host and not stat.S_ISREG(os.fstat(fd).st_mode):
+                return None
+            content = os.read(fd, 4096)
+            if len(content) < 4096:
+                # a sysfs attribute comes whole in its first read; a /proc file may not
+                return content if not path.startswith("proc/") else content + _rest(fd)
+            return content + _rest(fd)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+
+    def read(self, path: str) -> str | None:
+        """Return a file's text without white space around it; odd bytes come out escaped."""
+        content = self.read_bytes(path)
+        return None if content is None else content.decode("utf-8", "backslashreplace").strip()
+
+    def list(self, path: str) -> tuple[str, ...]:
+        """Return the names in a folder, sorted; empty when there is none."""
+        try:
+            return tuple(sorted(os.listdir(self._inside(path))))
+        except OSError:
+            return ()
+
+    def link(self, path: str) -> str | None:
+        """Return the last name of what a symbolic link points to, None when it is not a link."""
+        try:
+            return os.path.basename(os.readlink(self._inside(path, follow_last=False)))
+        except OSError:
+            return None
+
+    def resolve(self, path: str) -> str | None:
+        """Return where `path` leads with every link followed, from the root; None if nowhere."""
+        try:
+            real = os.path.realpath(self._inside(path), strict=True)
+        except OSError:
+            return None
+        return real[len(self._prefix) :] if real.startswith(self._prefix) else None
+
+    def exists(self, path: str) -> bool:
+        """Return whether something is there, a dangling link included."""
+        try:
+            return os.path.lexists(self._inside(path, follow_last=False))
+        except OSError:
+            return False
+
+    def write(self, path: str, text: str) -> None:
+        """Write to an attribute that is there, in one write(2). Raises OSError."""
+        fd = os.open(self._inside(path), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
+    def _inside(self, path: str, *, follow_last: bool = True) -> str:
+        """Return the real path for `path` below the root, links resolved inside it."""
+        if self._is_host:
+            return self._prefix + path
+        done: list[str] = []
+        todo = path.split("/")[::-1]
+        links = 0
+        while todo:
+            name = todo.pop()
+            if name in ("", "."):
+                continue
+            if name == "..":
+                del done[-1:]
+                continue
+            here = self._prefix + "/".join([*done, name])
+            if not todo and not follow_last:
+                return here
+            try:
+                target = os.readlink(here)
+            except OSError:
+                done.append(name)
+                continue
+            links += 1
+            if links > _LINKS:
+                raise OSError(f"{path}: too many symbolic links")
+            if target.startswith("/"):
+                done.clear()
+            todo.extend(target.split("/")[::-1])
+        return self._prefix + "/".join(done)
+
+
+def _rest(fd: int) -> bytes:
+    parts = []
+    size = 0
+    while size < _LIMIT and (part := os.read(fd, 65536)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
