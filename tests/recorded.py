@@ -1,0 +1,48 @@
+"""Recorded machines, monitors and input nodes, which stay outside the project: ``../shared/data``.
+
+A test that reads them skips where they are absent and counts what it tested, so that a run can
+say at its end how much of it there was.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+KINDS = ("machines", "monitors", "input nodes")
+_tested: dict[str, set[str]] = {kind: set() for kind in KINDS}
+
+
+def recorded(name: str) -> Path:
+    """Return the path of recorded data, like ``evdev/nodes.jsonl``; skips the test without it."""
+    path = _DATA / name
+    if not path.exists():
+        pytest.skip(f"no recorded data here: ../shared/data/{name}")
+    return path
+
+
+def read_archive(name: str) -> dict[str, bytes]:
+    """Return the regular files of a recorded tar by their path in it, without unpacking it."""
+    with tarfile.open(recorded(name)) as archive:
+        return {
+            member.name: content.read()
+            for member in archive
+            if member.isfile() and (content := archive.extractfile(member)) is not None
+        }
+
+
+def count_tested(kind: str, name: str) -> None:
+    """Count one recorded thing as tested; the same name twice is one. ``kind`` is of KINDS."""
+    _tested[kind].add(name)
+
+
+def summary() -> str:
+    """Return the line that ends a run: what was tested of each kind, or NOT RUN."""
+    counts = [
+        f"{len(names)} {kind}" if names else f"{kind} NOT RUN" for kind, names in _tested.items()
+    ]
+    return "recorded: " + (", ".join(counts) if any(_tested.values()) else "NOT RUN")
