@@ -106,11 +106,11 @@ def _is_id(numbers: tuple[int, ...]) -> bool:
     return all(0 <= number <= 0xFFFF for number in numbers)
 
 
-def _id_hint(text: str, look_up: str) -> str:
-    """Return an id without 0x and in lower case where that is all that was wrong."""
+def _id_hint(text: str, longest: int, look_up: str) -> str:
+    """Return an id without 0x and in lower case where that, and no further pair, was wrong."""
     plain = text.strip().lower().replace("0x", "")
     pairs = plain.split("/")
-    if plain != text and len(pairs) <= 2 and all(_hex_pair(pair) for pair in pairs):
+    if len(pairs) <= longest and all(_hex_pair(pair) for pair in pairs):
         return f"write {plain}"
     return f"`{look_up}` lists the ids of this machine"
 
@@ -144,7 +144,7 @@ class PciId:
                 return cls(vendor, device)
             case [(vendor, device), (subvendor, subdevice)]:
                 return cls(vendor, device, subvendor, subdevice)
-        raise AddressError(text, _PCI_ID, hint=_id_hint(text, "lspci -nn"))
+        raise AddressError(text, _PCI_ID, hint=_id_hint(text, 2, "lspci -nn"))
 
     def matches(self, other: PciId) -> bool:
         """Return whether ``other`` is what this id asks for; no subsystem here asks for any."""
@@ -181,7 +181,7 @@ class UsbId:
         """Return the id written in four lower-case digits each; AddressError otherwise."""
         pair = _hex_pair(text)
         if pair is None:
-            raise AddressError(text, _USB_ID, hint=_id_hint(text, "lsusb"))
+            raise AddressError(text, _USB_ID, hint=_id_hint(text, 1, "lsusb"))
         return cls(*pair)
 
     def __str__(self) -> str:

@@ -122,6 +122,8 @@ def test_what_can_be_no_pci_address_is_refused_with_where_to_look(text):
         (PciId, "10de", "`lspci -nn` lists the ids of this machine"),
         (PciId, "10de:2786/1043", "`lspci -nn` lists the ids of this machine"),
         (UsbId, "046D:C52B", "write 046d:c52b"),
+        (PciId, "10de:2786/1043:88e2/0X10:0001", "`lspci -nn` lists the ids of this machine"),
+        (UsbId, "046D:C52B/1043:88E2", "`lsusb` lists the ids of this machine"),
         (UsbId, "46d:c52b", "`lsusb` lists the ids of this machine"),
     ],
 )

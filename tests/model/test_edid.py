@@ -13,7 +13,9 @@ HEADER = bytes.fromhex("00ffffffffffff00")
 
 # 1920x1080 at 148.5 MHz, blanking 280 and 45: CTA-861's picture 16.
 FULL_HD = bytes.fromhex("023a801871382d40582c45000f282100001e")
-# The same with 540 lines a field and the interlaced flag.
+# 3840x2160 at 533.25 MHz with reduced blanking, 160 and 62.
+UHD = bytes.fromhex("4dd000a0f0703e8030203500582c2100001a")
+# Full HD with 540 lines a field and the interlaced flag.
 INTERLACED = bytes.fromhex("011d8018711c1620582c25000f282100009e")
 UNUSED = bytes.fromhex("000000100000000000000000000000000000")
 
@@ -88,6 +90,10 @@ def test_an_analog_input_is_not_digital():
     assert not parse_edid(edid(video_input=0x0E)).digital
 
 
+def test_a_preferred_mode_may_need_all_twelve_bits():
+    assert parse_edid(edid(descriptors=(UHD,))).preferred == (3840, 2160)
+
+
 def test_an_interlaced_picture_has_the_lines_of_both_fields():
     assert parse_edid(edid(descriptors=(INTERLACED,))).preferred == (1920, 1080)
 
@@ -105,7 +111,8 @@ def test_a_first_descriptor_that_is_no_timing_gives_no_preferred_mode():
         (b"Dell         ", "Dell"),
         (b"  Dell  27\n  ", "Dell  27"),
         (b"THIRTEENCHARS", "THIRTEENCHARS"),
-        (b"Dell\x00\n\x00noise\x00", "Dell"),
+        (b"Dell\nnoise   ", "Dell"),
+        (b"Dell\x00noise\n  ", "Dell"),
         (b"Dell\r\n       ", "Dell"),
         (b"Dell\xff\xa0\n      ", "Dell"),
         (b"D\xe9ll\x1b[2J\n    ", "Dll[2J"),
