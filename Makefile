@@ -1,0 +1,58 @@
+# Everything a developer does, from a fresh Debian machine on: each target installs what it needs,
+# says so, and is quick the second time. As root, or with sudo.
+
+PC ?= trixie
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# Debian's own Python, since libvirt, udev, evdev and D-Bus bindings come from Debian's packages.
+SYSTEM_PYTHON ?= /usr/bin/python3
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+
+BINDINGS := python3-venv python3-libvirt python3-gi python3-pydbus python3-evdev python3-pyudev python3-yaml
+LAB := qemu-system-x86 qemu-utils ovmf mmdebstrap mtools dosfstools e2fsprogs fdisk gcc libc6-dev linux-libc-dev
+TOOLS := udev strace
+
+.PHONY: help setup check test test-fast lab demo bench soak clean
+
+help:  ## what there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/ready  ## install what the other targets need
+
+$(VENV)/ready: pyproject.toml Makefile
+	@echo "== Debian packages"
+	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(BINDINGS) $(LAB) $(TOOLS) 2>/dev/null \
+	  | awk '$$2 == "installed" {print $$1}' | sort > .packages.have; \
+	  printf '%s\n' $(BINDINGS) $(LAB) $(TOOLS) | sort | comm -23 - .packages.have; rm -f .packages.have); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:" $$missing; \
+	  $(SUDO) apt-get -q update && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) -E apt-get -qy install --no-install-recommends $$missing; \
+	else echo "all there"; fi
+	@echo "== virtual environment in $(VENV)"
+	$(SYSTEM_PYTHON) -m venv --system-site-packages $(VENV)
+	$(VENV)/bin/pip install -q -e '.[lab]' 'ruff>=0.6' 'mypy>=1.11' 'pytest>=8' 'hypothesis>=6' types-PyYAML
+	@touch $@
+
+check: $(VENV)/ready  ## ruff and mypy strict
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test-fast: $(VENV)/ready  ## the tests that need no PC: under two minutes
+	$(PYTHON) -m pytest -q -m 'not lab and not soak'
+
+test: $(VENV)/ready  ## all tests, the lab's included (PC=trixie, bookworm or forky)
+	$(PYTHON) -m pytest -q -m 'not soak' --pc $(PC)
+
+soak: $(VENV)/ready  ## what takes longer than a CI run wants
+	$(PYTHON) -m pytest -q -m soak --pc $(PC)
+
+demo: $(VENV)/ready  ## two people, one PC, in software: the whole story
+	$(PYTHON) examples/two-seat-gaming-pc/demo.py
+
+bench: $(VENV)/ready  ## speed and memory, as ratios against what people use today
+	$(PYTHON) tests/bench/bench.py
+
+clean:  ## remove what was made here (the lab's images are in the cache directory)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,353 @@
+"""The command: reads its line, calls the library, prints, exits. The only module that does.
+
+Everything but argparse is imported where a command needs it: ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from phyllome_seat import __version__
+from phyllome_seat.model.errors import PhyllomeSeatError, SeatFileError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from phyllome_seat.model.devices import Host
+    from phyllome_seat.model.seat import Wish
+    from phyllome_seat.model.step import Step
+
+SEAT_FILE = "etc/phyllome-seat/seats.yaml"
+DONE, MACHINE_SAYS_NO, INPUT_IS_WRONG = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 the machine said no, 2 wrong input."""
+    args = _parser().parse_args(arguments)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except SeatFileError as error:
+        for problem in error.problems:
+            _complain(problem)
+        return error.exit_status
+    except PhyllomeSeatError as error:
+        _complain(error)
+        return error.exit_status
+    except BrokenPipeError:
+        sys.stderr.close()  # else Python complains about standard output once more at exit
+        return DONE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(error: PhyllomeSeatError) -> None:
+    for line in str(error).splitlines():
+        print(f"phyllome-seat: {line}", file=sys.stderr)
+    if error.hint:
+        print(f"  ({error.hint})", file=sys.stderr)
+
+
+# -- the commands ----------------------------------------------------------------------------------
+
+
+def _scan(args: argparse.Namespace) -> int:
+    host = _host(args)
+    if args.json:
+        from phyllome_seat.model.host_json import render_host
+
+        sys.stdout.write(render_host(host))
+    else:
+        from phyllome_seat.model.picture import render_picture
+        from phyllome_seat.model.protect import protect
+
+        sys.stdout.write(render_picture(host, protect(host)))
+    return DONE
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from phyllome_seat.model.assign import assign
+    from phyllome_seat.model.plan import plan
+
+    wish = _wish(args)
+    host = _host(args, guests=True)
+    assignment = assign(wish, host)
+    steps = plan(assignment, host)
+    if args.json:
+        _print_json_steps(steps)
+        return DONE
+    for seat in assignment.seats:
+        for note in seat.notes:
+            print(f"seat {seat.seat.name}: {note}")
+    _print_steps(steps)
+    if host.guests is None:
+        print("guests were not asked: libvirt did not answer, or the plan is for another machine")
+    return DONE
+
+
+def _print_steps(steps: tuple[Step, ...]) -> None:
+    for number, step in enumerate(steps, 1):
+        print(f"{number:3}. {step}")
+    if not steps:
+        print("nothing to do: the machine is as the seat file wants it")
+
+
+def _print_json_steps(steps: tuple[Step, ...]) -> None:
+    import json
+    from dataclasses import fields
+
+    listed = [
+        {
+            "step": type(step).__name__,
+            "words": str(step),
+            **{field.name: _plain(getattr(step, field.name)) for field in fields(step)},
+        }
+        for step in steps
+    ]
+    json.dump({"phyllome_seat_plan": 1, "steps": listed}, sys.stdout, indent=1)
+    print()
+
+
+def _plain(value: object) -> object:
+    """Return a step's field as JSON has it: lists for tuples, text for what is not JSON's."""
+    if isinstance(value, (str, int, float, type(None))):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def _apply(args: argparse.Namespace) -> int:
+    from phyllome_seat.system.seating import apply_wish
+
+    _need_root(args, "apply binds drivers and writes rules")
+    done = apply_wish(_wish(args), say=_say, agree=_agree, lock_wait_s=args.wait, uri=args.connect)
+    print(f"done: {done} steps" if done else "nothing to do: the machine is as the file wants it")
+    return DONE
+
+
+def _revert(args: argparse.Namespace) -> int:
+    from phyllome_seat.system.seating import revert
+
+    _need_root(args, "revert gives devices back")
+    done, left = revert(say=_say, lock_wait_s=args.wait, uri=args.connect)
+    print(f"done: {done} steps" if done else "nothing to do: no seat is set up here")
+    for line in left:
+        print(f"left: {line}", file=sys.stderr)
+    return MACHINE_SAYS_NO if left else DONE
+
+
+def _start(args: argparse.Namespace) -> int:
+    from phyllome_seat.system.seating import start_seats
+
+    _need_root(args, "start hands devices to guests")
+    start_seats(_wish(args), args.seats, say=_say, lock_wait_s=args.wait, uri=args.connect)
+    return DONE
+
+
+def _stop(args: argparse.Namespace) -> int:
+    from phyllome_seat.system.seating import stop_seats
+
+    _need_root(args, "stop ends guests")
+    still = stop_seats(
+        _wish(args),
+        args.seats,
+        say=_say,
+        timeout_s=args.timeout,
+        force=args.force,
+        uri=args.connect,
+    )
+    return MACHINE_SAYS_NO if still else DONE
+
+
+def _status(args: argparse.Namespace) -> int:
+    from phyllome_seat.model.status import find_status, render_status
+
+    wish = _wish(args, missing_is_empty=True)
+    status = find_status(wish, _host(args, guests=True))
+    if args.json:
+        import json
+
+        json.dump(status, sys.stdout, indent=1)
+        print()
+    else:
+        sys.stdout.write(render_status(status))
+    return DONE
+
+
+def _confirm(args: argparse.Namespace) -> int:
+    from phyllome_seat.system.console_return import confirm
+
+    _need_root(args, "confirm stops the timer that gives the console back")
+    armed = confirm()
+    print("confirmed: the seats stay" if armed else "nothing to confirm: no timer is armed")
+    return DONE
+
+
+# -- what the commands share -----------------------------------------------------------------------
+
+
+def _host(args: argparse.Namespace, *, guests: bool = False) -> Host:
+    if getattr(args, "host", None):
+        from phyllome_seat.model.host_json import parse_host
+
+        return parse_host(_read_text(args.host))
+    from phyllome_seat.system.scan import scan
+    from phyllome_seat.system.sysfs import Sysfs
+
+    asked = guests or getattr(args, "guests", False)
+    if not asked or args.sysroot != "/":
+        return scan(Sysfs(args.sysroot))
+    from phyllome_seat.system.seating import read_guests
+
+    return scan(Sysfs("/"), guests=lambda: read_guests(args.connect))
+
+
+def _wish(args: argparse.Namespace, *, missing_is_empty: bool = False) -> Wish:
+    from phyllome_seat.model.seat import Wish
+    from phyllome_seat.model.seat_file import parse_wish
+
+    path = args.file or args.sysroot.rstrip("/") + "/" + SEAT_FILE
+    try:
+        return parse_wish(_read_text(path), path)
+    except _NoSuchFileError:
+        if missing_is_empty and args.file is None:
+            return Wish(file=path)
+        raise
+
+
+class _NoSuchFileError(PhyllomeSeatError):
+    """A file named on the command line that cannot be read."""
+
+    exit_status = INPUT_IS_WRONG
+
+
+class _SysrootError(PhyllomeSeatError):
+    """A command that changes the machine, asked to do so below a folder."""
+
+    exit_status = INPUT_IS_WRONG
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(0 if path == "-" else path, "rb") as file:  # noqa: PTH123 - pathlib costs a start 5 ms
+            return file.read().decode("utf-8", "backslashreplace")
+    except OSError as error:
+        hint = "name another with -f" if path.endswith(".yaml") else ""
+        raise _NoSuchFileError(f"{path}: {error.strerror}", hint=hint) from error
+
+
+def _need_root(args: argparse.Namespace, why: str) -> None:
+    import os
+
+    if args.sysroot != "/":
+        raise _SysrootError(f"{why}: only on this machine, not below {args.sysroot}")
+    if os.geteuid() != 0:
+        raise PhyllomeSeatError(f"{why}: only root may", hint="run it with sudo")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _agree(question: str) -> bool:
+    """Ask for a typed yes; without a terminal there is nobody to ask, which is a no."""
+    if not sys.stdin.isatty():
+        return False
+    return input(f"{question} Type yes to go on: ").strip() == "yes"
+
+
+# -- the command line ------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="phyllome-seat",
+        description="Several people share one PC, each with a guest that feels like a whole one.",
+        epilog="exit status: 0 done, also when there was nothing to do; 1 the machine said no; "
+        "2 the command line or the seat file is wrong",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--sysroot", default="/", metavar="DIR", help="read below DIR, not /")
+    parser.add_argument(
+        "--connect", default="qemu:///system", metavar="URI", help="libvirt to ask (%(default)s)"
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    scan = _command(commands, "scan", _scan, "show the PC: cards, monitors, USB, groups")
+    scan.add_argument("--json", action="store_true", help="the whole Host as JSON")
+    scan.add_argument("--guests", action="store_true", help="ask libvirt for its domains too")
+
+    plan = _command(commands, "plan", _plan, "say what apply would do, and do nothing")
+    _takes_seat_file(plan)
+    plan.add_argument("--host", metavar="FILE", help="plan for the Host that `scan --json` wrote")
+    plan.add_argument("--json", action="store_true", help="the steps as JSON")
+
+    apply = _command(commands, "apply", _apply, "set the seats up as the seat file says")
+    _takes_seat_file(apply)
+    _takes_wait(apply)
+
+    revert = _command(commands, "revert", _revert, "give everything back to the host")
+    _takes_wait(revert)
+
+    start = _command(commands, "start", _start, "start the guests of the seats")
+    _takes_seat_file(start)
+    _takes_wait(start)
+    start.add_argument("seats", nargs="*", metavar="SEAT", help="which seats; all without")
+
+    stop = _command(commands, "stop", _stop, "stop the guests of the seats")
+    _takes_seat_file(stop)
+    stop.add_argument("seats", nargs="*", metavar="SEAT", help="which seats; all without")
+    stop.add_argument(
+        "--timeout", type=float, default=60.0, metavar="S", help="seconds to wait (%(default)s)"
+    )
+    stop.add_argument("--force", action="store_true", help="then pull the plug")
+
+    status = _command(commands, "status", _status, "show which seat has what now")
+    _takes_seat_file(status)
+    status.add_argument("--json", action="store_true", help="the same as JSON")
+
+    _command(commands, "confirm", _confirm, "keep the seats: stop the timer that gives them back")
+    _add_lab(commands)
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    words: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _takes_seat_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--file", metavar="FILE", help=f"the seat file (/{SEAT_FILE})")
+
+
+def _takes_wait(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wait", type=float, default=10.0, metavar="S", help="wait for the lock (%(default)s s)"
+    )
+
+
+def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `lab`, whose own command line is read only when it is used: it imports QEMU's library."""
+    lab = commands.add_parser("lab", help="a whole PC in software", add_help=False)
+    lab.add_argument("rest", nargs=argparse.REMAINDER)
+    lab.set_defaults(run=_lab)
+
+
+def _lab(args: argparse.Namespace) -> int:
+    from phyllome_seat.lab.cli import main as lab_main
+
+    return lab_main(args.rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
