@@ -1,0 +1,111 @@
+#!/bin/sh
+# Runs inside the new system, before its disk is made: turns a plain Debian into the lab's PC.
+# Arguments: boot loader (grub or systemd-boot), UUID of the root file system.
+set -eu
+loader=$1
+root_uuid=$2
+cmdline='intel_iommu=on iommu=pt console=tty0 console=ttyS0'
+
+echo pc >/etc/hostname
+printf '127.0.0.1 localhost\n127.0.1.1 pc\n' >/etc/hosts
+passwd -d root
+cat >/etc/fstab <<FSTAB
+UUID=$root_uuid / ext4 defaults,errors=remount-ro 0 1
+LABEL=ESP /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=10 0 1
+FSTAB
+mkdir -p /boot/efi
+
+cat >/etc/systemd/network/50-lan.network <<NETWORK
+[Match]
+Name=en* eth*
+[Network]
+DHCP=ipv4
+NETWORK
+systemctl enable systemd-networkd.service libvirtd.service
+systemctl disable systemd-networkd-wait-online.service
+# Clock work of a PC that lives for months; in one that lives for minutes it only steals time.
+systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
+  fstrim.timer man-db.timer e2scrub_reap.service systemd-random-seed.service
+# `phyllome-seat lab shell` comes in here.
+mkdir -p /etc/systemd/system/serial-getty@ttyS1.service.d
+cat >/etc/systemd/system/serial-getty@ttyS1.service.d/autologin.conf <<GETTY
+[Service]
+ExecStart=
+ExecStart=-/sbin/agetty --autologin root --keep-baud 115200 - \$TERM
+GETTY
+systemctl enable serial-getty@ttyS1.service
+mkdir -p /var/log/journal
+
+# Monitors of the lab: see edid.py beside this file.
+mkdir -p /etc/phyllome-lab/edid
+cat >/usr/local/sbin/lab-edid <<'EDID'
+#!/bin/sh
+# Gives the DRM card at sysfs path $1 the monitor that the lab wrote for its PCI address.
+# drm_debugfs_init() names the directory by minor; edid_override is a file of each connector.
+pci=$(basename "$(readlink -f "/sys$1/device")")
+blob=/etc/phyllome-lab/edid/$pci
+[ -e "$blob" ] || exit 0
+card=$(basename "$1")
+mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+for connector in "/sys$1/$card"-*; do
+  name=${connector##*/"$card"-}
+  cat "$blob" >"/sys/kernel/debug/dri/${card#card}/$name/edid_override"
+  echo detect >"$connector/status"
+  break
+done
+EDID
+chmod +x /usr/local/sbin/lab-edid
+cat >/etc/udev/rules.d/99-phyllome-lab.rules <<'RULE'
+ACTION=="add", SUBSYSTEM=="drm", KERNEL=="card[0-9]*", ENV{DEVTYPE}=="drm_minor", RUN+="/usr/local/sbin/lab-edid %p"
+RULE
+
+# The disk's own modules by name: what MODULES=dep would find, were this the running PC.
+printf '%s\n' virtio_pci virtio_blk ahci sd_mod nvme ext4 >>/etc/initramfs-tools/modules
+mkdir -p /etc/initramfs-tools/conf.d
+echo MODULES=list >/etc/initramfs-tools/conf.d/lab
+update-initramfs -u
+
+python3 -m venv --system-site-packages /opt/phyllome-seat
+ln -s /opt/phyllome-seat/bin/phyllome-seat /usr/local/bin/phyllome-seat
+
+mkdir -p /boot/lab-esp/EFI/BOOT
+kernel=$(basename /boot/vmlinuz-*)
+version=${kernel#vmlinuz-}
+case $loader in
+grub)
+  sed -i -e "s|^GRUB_CMDLINE_LINUX=.*|GRUB_CMDLINE_LINUX=\"$cmdline\"|" \
+    -e 's|^GRUB_TIMEOUT=.*|GRUB_TIMEOUT=0|' -e 's|^GRUB_CMDLINE_LINUX_DEFAULT=.*|GRUB_CMDLINE_LINUX_DEFAULT=""|' \
+    /etc/default/grub
+  # grub-install and update-grub ask the running machine for its disks, so the first start is by
+  # this configuration; the PC then runs both itself and is from then on as Debian's installer leaves it.
+  mkdir -p /boot/grub
+  cat >/boot/grub/grub.cfg <<GRUB
+linux /boot/$kernel root=UUID=$root_uuid ro $cmdline
+initrd /boot/initrd.img-$version
+boot
+GRUB
+  cat >/tmp/early.cfg <<GRUB
+search --no-floppy --fs-uuid --set=root $root_uuid
+set prefix=(\$root)/boot/grub
+configfile \$prefix/grub.cfg
+GRUB
+  grub-mkimage -O x86_64-efi -o /boot/lab-esp/EFI/BOOT/BOOTX64.EFI -p /boot/grub -c /tmp/early.cfg \
+    part_gpt ext2 search search_fs_uuid configfile linux normal echo boot
+  ;;
+systemd-boot)
+  esp=/boot/lab-esp
+  mkdir -p $esp/EFI/systemd $esp/loader/entries $esp/pc
+  cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi $esp/EFI/systemd/
+  cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi $esp/EFI/BOOT/BOOTX64.EFI
+  cp /boot/vmlinuz-* $esp/pc/linux
+  cp /boot/initrd.img-* $esp/pc/initrd
+  echo "root=UUID=$root_uuid ro $cmdline" >/etc/kernel/cmdline
+  printf 'timeout 0\n' >$esp/loader/loader.conf
+  cat >$esp/loader/entries/pc.conf <<ENTRY
+title Debian
+linux /pc/linux
+initrd /pc/initrd
+options root=UUID=$root_uuid ro $cmdline
+ENTRY
+  ;;
+esac
