@@ -7,9 +7,15 @@ resolved inside the root and never lead out of it.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from phyllome_seat.system.child_write import ChildWrite
+
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _LIMIT = 1 << 20  # a sysfs attribute is at most a page; a file larger than this is not one
 _LINKS = 40  # the kernel's own limit, path_resolution(7)
 
@@ -18,18 +24,20 @@ class Sysfs:
     """The file system of one machine below ``root``; paths are given from there, no leading slash.
 
     A file or folder that is missing, vanished meanwhile or cannot be read is None or empty: on a
-    living machine that is normal. Reading takes no lock and keeps nothing.
+    living machine that is normal. Reading takes no lock and keeps no content. Below another root
+    than ``/`` it is remembered which folders are no links: a folder there must not become one.
     """
 
     def __init__(self, root: str = "/") -> None:
         self.root = os.path.realpath(root)
         self._prefix = self.root.rstrip("/") + "/"
         self._is_host = self.root == "/"
+        self._plain: set[str] = set()
 
     def read_bytes(self, path: str) -> bytes | None:
         """Return the content of a file (first MiB), None when it is not to be had."""
         try:
-            fd = os.open(self._inside(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = self._open(path)
         except OSError:
             return None
         try:
@@ -64,6 +72,24 @@ class Sysfs:
         except OSError:
             return None
 
+    def target(self, path: str) -> str | None:
+        """Return what a symbolic link points to, from the root; None when it is not a link.
+
+        One step and one system call, where `resolve` takes one for each folder on the way: enough
+        for the links in ``/sys``, which lead to a device's own folder.
+        """
+        try:
+            here = self._inside(path, follow_last=False)
+            there = os.readlink(here)
+        except OSError:
+            return None
+        folders = here[len(self._prefix) :].split("/")[:-1]
+        while there.startswith("../"):
+            there = there[3:]
+            del folders[-1:]
+        joined = there.lstrip("/") if there.startswith("/") else "/".join([*folders, there])
+        return os.path.normpath("/" + joined).lstrip("/") if "./" in joined else joined
+
     def resolve(self, path: str) -> str | None:
         """Return where `path` leads with every link followed, from the root; None if nowhere."""
         try:
@@ -87,9 +113,30 @@ class Sysfs:
         finally:
             os.close(fd)
 
+    def begin_write(self, path: str) -> ChildWrite:
+        """Return a write to an attribute that is there, by a program of its own, not yet begun.
+
+        For writes that the kernel may not finish: see `phyllome_seat.system.child_write`.
+        """
+        from phyllome_seat.system.child_write import ChildWrite
+
+        return ChildWrite(self._inside(path))
+
+    def _open(self, path: str) -> int:
+        """Return a file descriptor for reading. Raises OSError."""
+        if self._is_host:
+            return os.open(self._prefix + path, _READ)
+        if path.rpartition("/")[0] in self._plain:
+            try:
+                return os.open(self._prefix + path, _READ | os.O_NOFOLLOW)
+            except OSError as error:
+                if error.errno != errno.ELOOP:
+                    raise
+        return os.open(self._inside(path), _READ | os.O_NOFOLLOW)
+
     def _inside(self, path: str, *, follow_last: bool = True) -> str:
         """Return the real path for `path` below the root, links resolved inside it."""
-        if self._is_host:
+        if self._is_host or (not follow_last and path.rpartition("/")[0] in self._plain):
             return self._prefix + path
         done: list[str] = []
         todo = path.split("/")[::-1]
@@ -101,12 +148,18 @@ class Sysfs:
             if name == "..":
                 del done[-1:]
                 continue
-            here = self._prefix + "/".join([*done, name])
+            inner = "/".join([*done, name])
+            here = self._prefix + inner
             if not todo and not follow_last:
                 return here
+            if inner in self._plain:
+                done.append(name)
+                continue
             try:
                 target = os.readlink(here)
-            except OSError:
+            except OSError as error:
+                if error.errno == errno.EINVAL and todo:  # there, no link: readlink(2)
+                    self._plain.add(inner)
                 done.append(name)
                 continue
             links += 1

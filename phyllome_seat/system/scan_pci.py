@@ -1,0 +1,140 @@
+"""The PCI functions, from ``/sys/bus/pci/devices`` and the names udev found for them.
+
+Attributes are those of Documentation/ABI/testing/sysfs-bus-pci. Reading ``config`` would wake a
+sleeping device, so nothing here does.
+"""
+
+from __future__ import annotations
+
+from phyllome_seat.model.address import PciAddress, PciId
+from phyllome_seat.model.devices import Link, PciDevice
+from phyllome_seat.model.errors import AddressError
+from phyllome_seat.model.printable import printable
+from phyllome_seat.system.numbers import find_address, find_addresses, read_number
+from phyllome_seat.system.sysfs import Sysfs
+from phyllome_seat.system.udev_db import read_udev
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_DEVICES = "sys/bus/pci/devices/"
+
+
+def read_pci(sysfs: Sysfs, *, locked: Collection[PciAddress] = ()) -> tuple[PciDevice, ...]:
+    """Return every PCI function.
+
+    ``locked`` are functions whose driver is being unbound this very moment. The kernel holds the
+    lock of such a device, and an attribute that takes it would wait for as long as the unbind:
+    those are left out (None) for them.
+    """
+    devices = []
+    for name in sysfs.list(_DEVICES):
+        address = find_address(name)
+        if address is None:
+            continue
+        path = sysfs.target(_DEVICES + name) or _DEVICES + name
+        device = _read_function(sysfs, address, path, is_locked=address in locked)
+        if device is not None:
+            devices.append(device)
+    return tuple(sorted(devices, key=lambda device: device.address))
+
+
+def _read_function(
+    sysfs: Sysfs, address: PciAddress, path: str, *, is_locked: bool
+) -> PciDevice | None:
+    """Return the function whose own folder is `path`, None when it has gone."""
+    event = {} if is_locked else _read_uevent(sysfs, path)
+    identity = _read_id(sysfs, path, event)
+    if identity is None:
+        return None
+    class_code = _read_class(sysfs, path, event)
+    udev = read_udev(sysfs, f"+pci:{address}").properties
+    is_display = class_code >> 16 == 0x03
+    parents = find_addresses(path)[:-1]
+    # driver_override_show and sriov_numvfs_show take the device's lock: drivers/pci/pci-sysfs.c,
+    # drivers/pci/iov.c
+    override = None if is_locked else sysfs.read(path + "/driver_override")
+    vfs_max = read_number(sysfs.read(path + "/sriov_totalvfs"))
+    node = read_number(sysfs.read(path + "/numa_node"))
+    resets = sysfs.read(path + "/reset_method")
+    return PciDevice(
+        address=address,
+        id=identity,
+        class_code=class_code,
+        revision=read_number(sysfs.read(path + "/revision"), 16),
+        vendor_name=printable(udev.get("ID_VENDOR_FROM_DATABASE")),
+        device_name=printable(udev.get("ID_MODEL_FROM_DATABASE")),
+        driver=event.get("DRIVER") or sysfs.link(path + "/driver"),
+        override=override if override not in ("", "(null)") else None,
+        iommu_group=read_number(sysfs.link(path + "/iommu_group")),
+        boot_vga=_read_flag(sysfs.read(path + "/boot_vga")) if is_display else None,
+        reset_methods=None if resets is None else tuple(resets.split()),
+        vfs=None if not vfs_max or is_locked else read_number(sysfs.read(path + "/sriov_numvfs")),
+        vfs_max=vfs_max,
+        physical_function=find_address(sysfs.link(path + "/physfn")),
+        numa_node=node if node is not None and node >= 0 else None,
+        link=_read_link(sysfs, path),
+        parent=parents[-1] if parents else None,
+    )
+
+
+def _read_uevent(sysfs: Sysfs, path: str) -> dict[str, str]:
+    """Return identity, class and driver from the one file that has them all.
+
+    Source: ``pci_uevent`` in drivers/pci/pci-driver.c. Linux before 6.11 takes the device's lock.
+    """
+    lines = (sysfs.read(path + "/uevent") or "").split("\n")
+    return {key: value for key, _, value in (line.partition("=") for line in lines)}
+
+
+def _read_id(sysfs: Sysfs, path: str, event: dict[str, str]) -> PciId | None:
+    ids = event.get("PCI_ID", "").split(":") + event.get("PCI_SUBSYS_ID", "").split(":")
+    if len(ids) < 4:
+        names = ("vendor", "device", "subsystem_vendor", "subsystem_device")
+        ids = [sysfs.read(f"{path}/{name}") or "" for name in names]
+    vendor, device, subvendor, subdevice = (read_number(number, 16) for number in ids[:4])
+    if vendor is None or device is None:
+        return None
+    try:
+        if not subvendor or subdevice is None:  # vendor 0 is the kernel's "none": bridges
+            return PciId(vendor, device)
+        return PciId(vendor, device, subvendor, subdevice)
+    except AddressError:
+        return None
+
+
+def _read_class(sysfs: Sysfs, path: str, event: dict[str, str]) -> int:
+    """Return the class code, 0 (unclassified) where there is none."""
+    code = read_number(event.get("PCI_CLASS") or sysfs.read(path + "/class"), 16)
+    return code if code is not None and 0 <= code <= 0xFFFFFF else 0
+
+
+def _read_flag(text: str | None) -> bool | None:
+    return None if text is None else text == "1"
+
+
+def _read_link(sysfs: Sysfs, path: str) -> Link | None:
+    """Return the function's PCI Express link, None for a device without one.
+
+    A link that is down, and the width of one in a sleeping device, is "Unknown" or 0; an endpoint
+    in the root complex has all four files and no link: None as well.
+    """
+    max_speed = _read_speed(sysfs.read(path + "/max_link_speed"))
+    if max_speed is None:
+        return None
+    max_width = read_number(sysfs.read(path + "/max_link_width"))
+    if not max_width:
+        return None
+    speed = _read_speed(sysfs.read(path + "/current_link_speed"))
+    width = read_number(sysfs.read(path + "/current_link_width"))
+    return Link(speed or 0.0, width or 0, max_speed, max_width)
+
+
+def _read_speed(text: str | None) -> float | None:
+    """Return GT/s: "8.0 GT/s PCIe", "5 GT/s" before Linux 5.8, "Unknown"."""
+    try:
+        speed = float((text or "").split(" ", 1)[0])
+    except ValueError:
+        return None
+    return speed if 0 < speed < 1000 else None

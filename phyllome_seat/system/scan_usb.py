@@ -1,0 +1,230 @@
+"""USB devices and the sockets they are plugged into, from ``/sys/bus/usb/devices``.
+
+What a name there means: ``usb3`` is the root hub of bus 3, ``3-4.1`` the device on port 1 of the
+hub on its port 4, ``3-4.1:1.0`` interface 0 of that device's configuration 1, and ``3-4-port1`` a
+port of the hub ``3-4``. Sources: ``usb_alloc_dev`` in drivers/usb/core/usb.c, drivers/usb/core/
+message.c and port.c, Documentation/ABI/testing/sysfs-bus-usb.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from phyllome_seat.model.address import PciAddress, UsbId, UsbPort, parse_port_chain
+from phyllome_seat.model.devices import UsbDevice, UsbSocket
+from phyllome_seat.model.errors import AddressError
+from phyllome_seat.model.printable import printable
+from phyllome_seat.system.numbers import find_addresses, read_number
+from phyllome_seat.system.sysfs import Sysfs
+from phyllome_seat.system.udev_db import read_udev
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from phyllome_seat.model.address import UsbSpeed
+
+_DEVICES = "sys/bus/usb/devices/"
+
+# Every root hub is described by the kernel itself, as product 1, 2 or 3 for USB 1.1, 2.0 or 3.x:
+# usb11_rh_dev_descriptor and following, drivers/usb/core/hcd.c.
+_USB3_ROOT_HUB = "1d6b/3"
+
+
+@dataclass(frozen=True, slots=True)
+class _Bus:
+    """The root hub of one bus; on a controller that is not PCI, ``controller`` is None."""
+
+    controller: PciAddress | None
+    speed: UsbSpeed
+
+
+@dataclass(frozen=True, slots=True)
+class _Interface:
+    name: str
+    kind: str  # class, subclass, protocol: "030101"
+    driver: str | None
+    path: str
+
+
+def read_usb(sysfs: Sysfs) -> tuple[tuple[UsbDevice, ...], tuple[UsbSocket, ...]]:
+    """Return what is plugged in where, and the sockets of all hubs."""
+    names = sysfs.list(_DEVICES)
+    buses = _read_buses(sysfs, names)
+    interfaces = _read_interfaces(sysfs, names)
+    devices = [
+        device
+        for name in names
+        if "-" in name and ":" not in name
+        for device in (_read_device(sysfs, name, buses, interfaces.get(name, [])),)
+        if device is not None
+    ]
+    hubs = [
+        interface
+        for of_device in interfaces.values()
+        for interface in of_device
+        if interface.kind.startswith("09")
+    ]
+    return tuple(sorted(devices, key=_order)), _read_sockets(sysfs, hubs, buses)
+
+
+def _order(device: UsbDevice) -> tuple[bool, UsbPort | int, str]:
+    """Devices with a place come first, by place; the rest by bus."""
+    return device.port is None, device.port or device.bus, device.sysname
+
+
+def find_usb_port(name: str, buses: dict[str, _Bus]) -> UsbPort | None:
+    """Return the place that a device's name ``3-4.1`` means, None where it has none."""
+    number, _, chain = name.partition("-")
+    bus = buses.get(number)
+    if bus is None or bus.controller is None:
+        return None
+    try:
+        return UsbPort(bus.controller, bus.speed, parse_port_chain(chain))
+    except AddressError:
+        return None
+
+
+def _read_buses(sysfs: Sysfs, names: tuple[str, ...]) -> dict[str, _Bus]:
+    """Return the buses by number, as the first part of a device's name has it."""
+    buses = {}
+    for name in names:
+        if not name.startswith("usb"):
+            continue
+        path = sysfs.target(_DEVICES + name)
+        if path is not None:
+            above = find_addresses(path)
+            product = _read_uevent(sysfs, path).get("PRODUCT", "")
+            buses[name[3:]] = _Bus(
+                above[-1] if above else None,
+                "usb3" if product.startswith(_USB3_ROOT_HUB + "/") else "usb2",
+            )
+    return buses
+
+
+def _read_interfaces(sysfs: Sysfs, names: tuple[str, ...]) -> dict[str, list[_Interface]]:
+    """Return the interfaces of each device by its name, a root hub's by ``usb3``."""
+    interfaces: dict[str, list[_Interface]] = {}
+    for name in names:
+        device, colon, number = name.partition(":")
+        if not colon:
+            continue
+        path = sysfs.target(_DEVICES + name) or _DEVICES + name
+        event = _read_uevent(sysfs, path)
+        kind = _find_kind(event.get("INTERFACE", ""))
+        if kind is not None:
+            if device.endswith("-0"):
+                device = "usb" + device[:-2]
+            interface = _Interface(number, kind, event.get("DRIVER"), path)
+            interfaces.setdefault(device, []).append(interface)
+    for of_device in interfaces.values():
+        of_device.sort(key=lambda interface: (len(interface.name), interface.name))
+    return interfaces
+
+
+def _find_kind(text: str) -> str | None:
+    """Return "030101" for the kernel's "3/1/1": class, subclass, protocol in decimal."""
+    numbers = [read_number(number) for number in text.split("/")]
+    if len(numbers) != 3:
+        return None
+    octets = [number for number in numbers if number is not None and 0 <= number <= 0xFF]
+    return "".join(f"{octet:02x}" for octet in octets) if len(octets) == 3 else None
+
+
+def _read_device(
+    sysfs: Sysfs, name: str, buses: dict[str, _Bus], interfaces: list[_Interface]
+) -> UsbDevice | None:
+    """Return one device, None when it has gone or is not ready."""
+    path = sysfs.target(_DEVICES + name) or _DEVICES + name
+    event = _read_uevent(sysfs, path)
+    try:
+        vendor, product = event.get("PRODUCT", "").split("/")[:2]
+        identity = UsbId(int(vendor, 16), int(product, 16))
+        bus, number = int(event["BUSNUM"]), int(event["DEVNUM"])
+        device_class = int(event.get("TYPE", "0").split("/")[0])
+    except (ValueError, KeyError, AddressError):
+        return None
+    manufacturer = printable(sysfs.read(path + "/manufacturer"))
+    product_name = printable(sysfs.read(path + "/product"))
+    if manufacturer is None and product_name is None:
+        manufacturer, product_name = _read_names(sysfs, event)
+    return UsbDevice(
+        sysname=name,
+        port=find_usb_port(name, buses),
+        id=identity,
+        bus=bus,
+        number=number,
+        device_class=device_class,
+        interfaces=tuple(interface.kind for interface in interfaces),
+        serial=printable(sysfs.read(path + "/serial")),
+        manufacturer=manufacturer,
+        product=product_name,
+        speed_mbps=_read_speed(sysfs.read(path + "/speed")),
+        drivers=tuple(dict.fromkeys(i.driver for i in interfaces if i.driver)),
+    )
+
+
+def _read_names(sysfs: Sysfs, event: dict[str, str]) -> tuple[str | None, str | None]:
+    """Return maker and product from the hardware database, for a device that tells neither."""
+    udev = read_udev(sysfs, f"c{event.get('MAJOR')}:{event.get('MINOR')}").properties
+    return (
+        printable(udev.get("ID_VENDOR_FROM_DATABASE")),
+        printable(udev.get("ID_MODEL_FROM_DATABASE")),
+    )
+
+
+def _read_speed(text: str | None) -> float | None:
+    """Return Mbit/s: "1.5" to "20000", "unknown" while a device is set up."""
+    try:
+        speed = float(text or "")
+    except ValueError:
+        return None
+    return speed if 0 < speed < 1e9 else None
+
+
+def _read_uevent(sysfs: Sysfs, path: str) -> dict[str, str]:
+    """Return identity, numbers, class and driver from the one file that has them all.
+
+    Source: ``usb_dev_uevent`` in drivers/usb/core/usb.c and driver.c.
+    """
+    lines = (sysfs.read(path + "/uevent") or "").split("\n")
+    return {key: value for key, _, value in (line.partition("=") for line in lines)}
+
+
+def _read_sockets(
+    sysfs: Sysfs, hubs: list[_Interface], buses: dict[str, _Bus]
+) -> tuple[UsbSocket, ...]:
+    """Return the sockets of these hubs, the two speeds of one joined where the kernel knows."""
+    types: dict[UsbPort, str | None] = {}
+    peers: dict[UsbPort, UsbPort] = {}
+    for hub in hubs:
+        for name in sysfs.list(hub.path):
+            port = _find_hub_port(name, buses)
+            if port is None:
+                continue
+            types[port] = sysfs.read(f"{hub.path}/{name}/connect_type")
+            peer = _find_hub_port(sysfs.link(f"{hub.path}/{name}/peer") or "", buses)
+            if peer is not None:
+                peers[port] = peer
+                peers.setdefault(peer, port)
+    sockets = []
+    for port, connect_type in types.items():
+        peer = peers.get(port)
+        if peer is None or peer not in types:
+            sockets.append(UsbSocket((port,), connect_type))
+        elif port < peer:  # usb2 sorts before usb3: each pair once, USB 2 first
+            sockets.append(UsbSocket((port, peer), _known(connect_type, types[peer])))
+    return tuple(sorted(sockets, key=lambda socket: socket.ports))
+
+
+def _known(*connect_types: str | None) -> str | None:
+    """Return the first that says something, for the firmware may describe one speed only."""
+    return next((word for word in connect_types if word not in (None, "unknown")), connect_types[0])
+
+
+def _find_hub_port(name: str, buses: dict[str, _Bus]) -> UsbPort | None:
+    """Return the place that a port's folder ``3-4-port1`` or ``usb3-port1`` means."""
+    hub, found, number = name.rpartition("-port")
+    if not found:
+        return None
+    if hub.startswith("usb"):
+        return find_usb_port(f"{hub[3:]}-{number}", buses)
+    return find_usb_port(f"{hub}.{number}", buses)
