@@ -338,12 +338,16 @@ class BeforeBind:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A driver write the kernel has not finished: kept in ``/run/phyllome-seat/pending/``."""
+    """A driver write the kernel has not finished: kept in ``/run/phyllome-seat/pending/``.
+
+    ``pid`` is the program that does the write; ``doing`` says which: "unbind from", "probe for".
+    """
 
     address: PciAddress
     driver: str
     pid: int
     holders: tuple[str, ...] = ()
+    doing: str = "unbind from"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,11 @@
     ├── SeatFileError       edit the seat file
     ├── AssignmentError     move things: what the seats want does not fit this machine
     ├── ApplyError          the machine said no: read the log
-    │   └── PendingError    a write that the kernel has not finished
+    │   ├── PendingError    a write that the kernel has not finished
+    │   ├── HeldError       somebody uses what is to be taken away
+    │   ├── ReadBackError   done, but the machine says otherwise
+    │   ├── ProgramError    a program we ran failed
+    │   └── StateFileError  a file of ours that does not parse
     └── LockedError         another phyllome-seat is at work
 
 Each error carries its facts and builds its own sentence: lower-case start, what it is about first.
@@ -93,16 +97,71 @@ class ApplyError(PhyllomeSeatError):
 class PendingError(ApplyError):
     """A write to sysfs that the kernel has not finished; no later step was begun."""
 
-    def __init__(self, address: str, driver: str, pid: int, holders: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        address: str,
+        driver: str,
+        pid: int,
+        holders: tuple[str, ...],
+        doing: str = "unbind from",
+    ) -> None:
         held = f" (held by {', '.join(holders)})" if holders else ""
         super().__init__(
-            f"{address}: unbind from {driver} pending{held}: the kernel waits for whoever uses it",
+            f"{address}: {doing} {driver} pending{held}: the kernel waits for whoever uses it",
             hint="end that program, then run `phyllome-seat apply` again",
         )
         self.address = address
         self.driver = driver
         self.pid = pid
         self.holders = holders
+
+
+class HeldError(ApplyError):
+    """Somebody uses what is to be taken away; nothing was written for it.
+
+    ``holders`` are one each: "pid 812 (wireplumber)", "mount at /mnt".
+    """
+
+    def __init__(self, address: str, name: str, holders: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{address} ({name}) is in use by {', '.join(holders)}",
+            hint="end that program, unmount that disk, or log out of the desktop; then try again",
+        )
+        self.address = address
+        self.holders = holders
+
+
+class ReadBackError(ApplyError):
+    """A step was done and the kernel or a program took it, but the machine says otherwise."""
+
+    def __init__(self, what: str, wanted: str, found: str, *, hint: str = "") -> None:
+        super().__init__(f"{what} is {found}, not {wanted}, after it was set", hint=hint)
+        self.wanted = wanted
+        self.found = found
+
+
+class ProgramError(ApplyError):
+    """A program that could not be run, did not end in time or did not end well.
+
+    ``output`` is what it wrote on standard error, or on standard output where that is empty.
+    """
+
+    def __init__(self, program: str, what: str, *, output: str = "", hint: str = "") -> None:
+        last = next((line for line in reversed(output.splitlines()) if line.strip()), "")
+        super().__init__(f"{program} {what}" + (f": {last.strip()}" if last else ""), hint=hint)
+        self.program = program
+        self.output = output
+
+
+class StateFileError(ApplyError):
+    """A file of ours that holds what the machine was before, and does not parse."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(
+            f"{path}: {what}",
+            hint="look at it and repair it; what it remembers can be had nowhere else",
+        )
+        self.path = path
 
 
 class LockedError(PhyllomeSeatError):
