@@ -11,21 +11,19 @@ from __future__ import annotations
 import lzma
 import re
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from phyllome_seat.lab.banner import FONT_UNIT, font
 from phyllome_seat.lab.cpio import render_cpio
-from phyllome_seat.lab.errors import BuildError, LabError, MissingProgramError
+from phyllome_seat.lab.errors import LabError
+from phyllome_seat.lab.guestprogram import compile_program, run_builder
 
 # In the order they are loaded: what reads input first, so that what the USB controllers' drivers
-# find has its driver at once; the cards last, while the USB ports are being looked at. A kernel that
-# does not have one, or has it built in, goes without.
+# find has its driver at once; the cards last, while the USB ports are being looked at. What a
+# kernel does not have, or has built in, is left out.
 MODULES = (
     "evdev",
     "button",
@@ -42,30 +40,16 @@ MODULES = (
 )
 # Nobody looks at a text console on the seat's card, and setting one up takes time and card memory.
 PARAMETERS = {"drm_kms_helper": "fbdev_emulation=0"}
-PACKAGES = ("gcc", "libc6-dev", "libdrm-dev", "zstd")  # of Debian, that this build needs
-EVENT_CODES = "linux/input-event-codes.h"
-# The types of events, by their codes' prefix, as that header numbers them.
-EVENT_TYPES = {
-    "EV": -1,
-    "SYN": 0,
-    "KEY": 1,
-    "BTN": 1,
-    "REL": 2,
-    "ABS": 3,
-    "MSC": 4,
-    "SW": 5,
-    "LED": 17,
-    "SND": 18,
-    "REP": 20,
-}
+EFI_STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 
 
 @dataclass(frozen=True, slots=True)
 class GuestFiles:
-    """What libvirt's `<kernel>` and `<initrd>` name."""
+    """What libvirt's `<kernel>` and `<initrd>` name; `stub` is what a disk needs as well."""
 
     kernel: Path
     initrd: Path
+    stub: Path | None = None
 
 
 def command_line(seat: str, *, stubborn: bool = False) -> str:
@@ -74,13 +58,14 @@ def command_line(seat: str, *, stubborn: bool = False) -> str:
     A stubborn guest ignores its power button.
     """
     words = ["console=ttyS0", "quiet", "loglevel=3", "i8042.nokbd", "i8042.noaux"]
-    words += ["mitigations=off", "nokaslr", f"phyllome.seat={seat}"]
+    words += ["mitigations=off", "nokaslr", "cryptomgr.notests", f"phyllome.seat={seat}"]
     return " ".join([*words, "phyllome.stubborn=1"] if stubborn else words)
 
 
 def build_guest(root: Path, into: Path) -> GuestFiles:
     """Make `vmlinuz` and `initrd` in `into` from the newest kernel in `root`, a directory or a tar.
 
+    Also `stub.efi`, when systemd-boot-efi is installed in `root`.
     Same root and same compiler: same bytes. Raises LabError.
     """
     with tempfile.TemporaryDirectory(prefix="phyllome-guest-") as scratch_name:
@@ -97,15 +82,23 @@ def build_guest(root: Path, into: Path) -> GuestFiles:
         shutil.copyfile(kernel, into / "vmlinuz")
         # Not compressed: the emulated processor unpacks slower than a disk reads.
         (into / "initrd").write_bytes(render_cpio(files))
-    return GuestFiles(into / "vmlinuz", into / "initrd")
+        stub = into / "stub.efi" if (tree / EFI_STUB).exists() else None
+        if stub:
+            shutil.copyfile(tree / EFI_STUB, stub)
+    return GuestFiles(into / "vmlinuz", into / "initrd", stub)
 
 
 def _unpack_kernel(archive: Path, into: Path) -> Path:
-    wanted = re.compile(r"(\./)?(boot/vmlinuz-|(usr/)?lib/modules/)")
+    """Return a directory with the archive's kernels, modules and EFI stub."""
+    wanted = re.compile(rf"(?:\./)?(boot/vmlinuz-[^/]+|(usr/)?lib/modules/.+|{EFI_STUB})")
     try:
         with tarfile.open(archive) as tar:
-            members = (member for member in tar if member.isfile() and wanted.match(member.name))
-            tar.extractall(into, members, filter="data")
+            for member in tar:
+                found = wanted.fullmatch(member.name)
+                content = tar.extractfile(member) if found and member.isfile() else None
+                if found and content and ".." not in found[1].split("/"):
+                    (into / found[1]).parent.mkdir(parents=True, exist_ok=True)
+                    (into / found[1]).write_bytes(content.read())
     except (OSError, tarfile.TarError) as error:
         raise LabError(f"{archive}: neither a directory nor a readable tar: {error}") from error
     return into
@@ -165,79 +158,6 @@ def _unpack_module(path: Path) -> bytes:
         case ".xz":
             return lzma.decompress(path.read_bytes())
         case ".zst":
-            return _run("zstd", "--decompress", "--stdout", str(path))
+            return run_builder("zstd", "--decompress", "--stdout", str(path))
         case _:
             raise LabError(f"{path}: not a compression this can undo (.xz, .zst)")
-
-
-def compile_program(scratch: Path) -> bytes:
-    """Return the guest's program, a static executable; leaves what it made in `scratch`."""
-    for source in resources.files("phyllome_seat.lab").joinpath("data").iterdir():
-        if source.name.startswith("guest") and source.name.endswith((".c", ".h")):
-            (scratch / source.name).write_bytes(source.read_bytes())
-    (scratch / "guest-font.h").write_text(render_font_header())
-    codes = _run("gcc", "-E", "-dD", "-x", "c", "-include", EVENT_CODES, "/dev/null")
-    (scratch / "guest-codes.h").write_text(render_codes_header(codes.decode()))
-    sources = sorted(path.name for path in scratch.glob("guest*.c"))
-    # fp-contract: a fused multiply and add would round otherwise than Python does.
-    _run(
-        *("gcc", "-static", "-O2", "-s", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off"),
-        *("-Wl,--build-id=none", "-D_GNU_SOURCE", "-o", "guest", *sources, "-lm"),
-        folder=scratch,
-    )
-    return (scratch / "guest").read_bytes()
-
-
-def render_font_header() -> str:
-    """Return the banner's letters as C: `struct glyph`, `GLYPHS`, `SEGMENTS`, `FONT_UNIT`."""
-    glyphs: list[str] = []
-    segments: list[str] = []
-    for letter, glyph in font().items():
-        glyphs.append(f"{{'{letter}', {glyph.width}, {len(segments)}, {len(glyph.segments)}}},")
-        segments += [f"{{{x1}, {y1}, {x2}, {y2}}}," for x1, y1, x2, y2 in glyph.segments]
-    return "\n".join(
-        [
-            f"enum {{ FONT_UNIT = {FONT_UNIT} }};",
-            "static const struct glyph { char letter; int width, first, count; } GLYPHS[] = {",
-            *glyphs,
-            "};",
-            "static const short SEGMENTS[][4] = {",
-            *segments,
-            "};\n",
-        ]
-    )
-
-
-def render_codes_header(macros: str) -> str:
-    """Return the names of input events as C, from the macros of linux/input-event-codes.h.
-
-    A number with two names keeps the later one: the header names a range first (`BTN_MOUSE`), then
-    its members (`BTN_LEFT`). The types' own names have type -1.
-    """
-    number = rf"#define (({'|'.join(EVENT_TYPES)})_\w+)\s+(0x[0-9a-fA-F]+|\d+)\b"
-    names = {
-        (EVENT_TYPES[kind], int(value, 0)): name
-        for name, kind, value in re.findall(number, macros)
-        if not name.endswith(("_MAX", "_CNT"))
-    }
-    rows = [f'{{{kind}, {code}, "{name}"}},' for (kind, code), name in sorted(names.items())]
-    return "\n".join(
-        [
-            "static const struct code { short type, code; const char *name; } CODES[] = {",
-            *rows,
-            "};\n",
-        ]
-    )
-
-
-def _run(*command: str, folder: Path | None = None) -> bytes:
-    """Return what the program printed. Raises LabError with what it complained about."""
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120, check=False)
-    except FileNotFoundError as error:
-        raise MissingProgramError((command[0],), PACKAGES) from error
-    except subprocess.TimeoutExpired as error:
-        raise BuildError(command[0], f"no end within {error.timeout:g} s") from error
-    if done.returncode:
-        raise BuildError(command[0], done.stderr.decode(errors="replace")[-2000:])
-    return done.stdout

@@ -5,7 +5,7 @@
     guest seat=left boot=b89b0434-... kernel=6.12.107+deb13-amd64
     pci 0000:01:00.0 1234:1111 038000
     card card0 bochs-drm                     or: no card
-    screen card0 connector 15-1 1280x800     connector type as in the kernel's drm_mode.h, and number
+    screen card0 connector 15-1 1280x800     connector: type (drm_mode.h) and number
     input event1 0627:0001 name="QEMU USB Keyboard" phys="usb-0000:02:00.0-1/input0" uniq="A1"
     ready 6687                               milliseconds since the kernel started
     event event1 EV_KEY KEY_H 1
@@ -20,12 +20,24 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_INPUT = re.compile(r'(\S+) ([0-9a-f]{4}:[0-9a-f]{4}) name="(.*?)" phys="(.*?)" uniq="(.*?)"$')
+_FIRST = re.compile(r"(\S*) boot=(\S+) kernel=(\S+)")
+_PCI = re.compile(r"pci (\S+) ([0-9a-f]{4}:[0-9a-f]{4}) ([0-9a-f]{6})")
+_CARD = re.compile(r"card (card\d+) (\S*)")
+_SCREEN = re.compile(r"screen (card\d+) connector \d+-\d+ (\d+)x(\d+)")
+_INPUT = re.compile(
+    r'input (event\d+) ([0-9a-f]{4}:[0-9a-f]{4}) name="([^"]*)" phys="([^"]*)" uniq="([^"]*)"'
+)
+_READY = re.compile(r"ready \d+")
+_EVENT = re.compile(r"event (event\d+) (\S+) (\S+) (-?\d+)")
+_GONE = re.compile(r"gone (event\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class GuestInput:
-    """An input device that came, in the order of coming; its node's name may be used again later."""
+    """An input device; its node's name may be another's after it has gone.
+
+    In its strings, what is not printable ASCII (and quotation marks) reads `\\x22`.
+    """
 
     node: str
     id: str
@@ -36,14 +48,12 @@ class GuestInput:
 
 @dataclass(frozen=True, slots=True)
 class GuestEvent:
-    """One input event; `uniq` is the serial of the device that sent it."""
+    """One input event, by its names in the kernel's input-event-codes.h."""
 
-    node: str
+    device: GuestInput
     type: str
     code: str
     value: int
-    name: str = ""
-    uniq: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +74,23 @@ class GuestLog:
 
 
 def parse_guest_log(text: str) -> GuestLog:
-    """Return what the guest's last boot in this text said; a line cut short at the end is left out."""
-    lines = text.replace("\r", "").split("\n")[:-1]
-    starts = [number for number, line in enumerate(lines) if line.startswith("guest seat=")]
-    if not starts:
+    """Return what the guest's last boot in this text said, without a last line cut short."""
+    _, first, rest = text.replace("\r", "").rpartition("guest seat=")
+    lines = rest.split("\n")[:-1]
+    if not first or not (named := _FIRST.fullmatch(lines[0] if lines else "")):
         return GuestLog()
-    lines = lines[starts[-1] :]
-    first = dict(word.partition("=")[::2] for word in lines[0].split()[1:])
     inputs, events, gone = _follow_inputs(lines)
     return GuestLog(
-        seat=first.get("seat", ""),
-        boot=first.get("boot", ""),
-        kernel=first.get("kernel", ""),
-        pci=tuple((a, b, c) for a, b, c in _words(lines, "pci", 3)),
-        cards=tuple((node, driver) for node, driver in _words(lines, "card", 2)),
-        screens=tuple(_screen(words) for words in _words(lines, "screen", 4)),
+        seat=named[1],
+        boot=named[2],
+        kernel=named[3],
+        pci=tuple((found[1], found[2], found[3]) for found in _find(_PCI, lines)),
+        cards=tuple((found[1], found[2]) for found in _find(_CARD, lines)),
+        screens=tuple((found[1], int(found[2]), int(found[3])) for found in _find(_SCREEN, lines)),
         inputs=inputs,
         events=events,
         gone=gone,
-        ready=any(line.startswith("ready ") for line in lines),
+        ready=bool(_find(_READY, lines)),
         bye="bye" in lines,
     )
 
@@ -95,33 +103,26 @@ def typed_text(log: GuestLog) -> str:
     return "".join(letter for letter in plain if len(letter) == 1)
 
 
-def _words(lines: list[str], kind: str, count: int) -> list[list[str]]:
-    found = (line.split(" ") for line in lines if line.startswith(kind + " "))
-    return [words[1:] for words in found if len(words) == count + 1]
-
-
-def _screen(words: list[str]) -> tuple[str, int, int]:
-    width, _, height = words[3].partition("x")
-    return words[0], int(width), int(height)
+def _find(pattern: re.Pattern[str], lines: list[str]) -> list[re.Match[str]]:
+    return [found for line in lines if (found := pattern.fullmatch(line))]
 
 
 def _follow_inputs(
     lines: list[str],
 ) -> tuple[tuple[GuestInput, ...], tuple[GuestEvent, ...], tuple[str, ...]]:
+    """Return what came, what it sent, what went: a node's name passes from device to device."""
     inputs: list[GuestInput] = []
     events: list[GuestEvent] = []
     gone: list[str] = []
     present: dict[str, GuestInput] = {}
     for line in lines:
-        kind, _, rest = line.partition(" ")
-        if kind == "input" and (match := _INPUT.match(rest)):
-            inputs.append(GuestInput(*match.groups()))
-            present[match[1]] = inputs[-1]
-        elif kind == "gone":
-            gone.append(rest)
-            present.pop(rest, None)
-        elif kind == "event" and (words := rest.split(" "))[3:]:
-            device = present.get(words[0])
-            name, uniq = (device.name, device.uniq) if device else ("", "")
-            events.append(GuestEvent(words[0], words[1], words[2], int(words[3]), name, uniq))
+        if found := _INPUT.fullmatch(line):
+            inputs.append(GuestInput(*found.groups()))
+            present[found[1]] = inputs[-1]
+        elif found := _GONE.fullmatch(line):
+            gone.append(found[1])
+            present.pop(found[1], None)
+        elif found := _EVENT.fullmatch(line):
+            device = present.get(found[1], GuestInput(found[1], "", "", "", ""))
+            events.append(GuestEvent(device, found[2], found[3], int(found[4])))
     return tuple(inputs), tuple(events), tuple(gone)
