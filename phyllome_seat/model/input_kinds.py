@@ -41,7 +41,7 @@ _ABS_X, _ABS_Y, _ABS_Z = 0x00, 0x01, 0x02
 _ABS_RX, _ABS_PRESSURE = 0x03, 0x18
 _ABS_MT_SLOT, _ABS_MT_POSITION_X, _ABS_MT_POSITION_Y = 0x2F, 0x35, 0x36
 
-_BTN_MISC, _BTN_0, _BTN_1 = 0x100, 0x100, 0x101
+_BTN_MISC, _BTN_0 = 0x100, 0x100
 _BTN_MOUSE, _BTN_JOYSTICK = 0x110, 0x120
 _BTN_DIGI, _BTN_TOOL_PEN, _BTN_TOOL_FINGER = 0x140, 0x140, 0x145
 _BTN_TOUCH, _BTN_STYLUS = 0x14A, 0x14B
@@ -119,27 +119,24 @@ def _has(bits: int, *codes: int) -> bool:
 
 
 def _is_accelerometer(can: Capabilities, keys: int) -> bool:
-    """Three axes and not one key; or the driver says so."""
-    three_axes = _has(can.absolute, _ABS_X, _ABS_Y, _ABS_Z)
-    return _has(can.properties, _PROPERTY_ACCELEROMETER) or (three_axes and not keys)
+    """Three axes and not one key, or the driver says so; a tablet's frame may hold one too."""
+    if _has(can.properties, _PROPERTY_ACCELEROMETER):
+        return not _is_pad(can, keys)
+    return _has(can.absolute, _ABS_X, _ABS_Y, _ABS_Z) and not keys
 
 
 def _find_pointers(can: Capabilities, keys: int) -> set[str]:
     """Return what kinds of pointing device this is: what touches, what moves, what plays."""
-    places = _has(can.absolute, _ABS_X, _ABS_Y)
-    moves = _has(can.relative, _REL_X, _REL_Y)
-    has_mouse_button = bool(keys & _MOUSE_BUTTONS)
     kinds = set()
     surface = _find_surface(can, keys)
-    if surface:
+    if _is_pad(can, keys):
+        kinds.add("tablet_pad")
+    elif surface:
         kinds.add(surface)
     elif _is_joystick(can, keys):
         kinds.add("joystick")
-    elif has_mouse_button and (moves or places or not can.absolute):
+    elif _is_mouse(can, keys):
         kinds.add("mouse")
-    if _is_pad(can, keys):
-        kinds.discard("tablet")
-        kinds.add("tablet_pad")
     if _has(can.properties, _PROPERTY_POINTING_STICK) or (
         "mouse" in kinds and can.bus_type == _BUS_I2C  # the stick of a touchpad's I2C board
     ):
@@ -147,33 +144,45 @@ def _find_pointers(can: Capabilities, keys: int) -> set[str]:
     return kinds
 
 
+def _is_mouse(can: Capabilities, keys: int) -> bool:
+    """A button, and a way to move: by steps or, in virtual machines, by places."""
+    moves = _has(can.relative, _REL_X, _REL_Y) or _has(can.absolute, _ABS_X, _ABS_Y)
+    return bool(keys & _MOUSE_BUTTONS) and (moves or not can.absolute)
+
+
 def _find_surface(can: Capabilities, keys: int) -> str | None:
     """Return what kind of surface something is put on, None for none."""
     single = _has(can.absolute, _ABS_X, _ABS_Y)
     multi = _has(can.absolute, _ABS_MT_POSITION_X, _ABS_MT_POSITION_Y)
-    # A joystick with so many axes that all numbers are used up has the slot's number and the one
-    # before it as axes, which no touch device has: Documentation/input/multi-touch-protocol.rst.
+    # A device with an axis of every number has these two as well, and is not touched: the slot is
+    # the first number of touching, the one before it is not used by it.
     if _has(can.absolute, _ABS_MT_SLOT, _ABS_MT_SLOT - 1):
         multi = False
     if not single and not multi:
         return None
-    if keys >> _BTN_STYLUS & 1 or keys >> _BTN_TOOL_PEN & 1:
+    if _has(keys, _BTN_STYLUS) or _has(keys, _BTN_TOOL_PEN):
         return "tablet"
     is_direct = _has(can.properties, _PROPERTY_DIRECT)
     if _has(keys, _BTN_TOOL_FINGER) and not is_direct:
         return "touchpad"
-    if single and keys & _MOUSE_BUTTONS and not multi:
-        return None  # an absolute mouse, as virtual machines have
+    if single and not multi and keys & _MOUSE_BUTTONS:
+        return None  # an absolute mouse
     return "touchscreen" if _has(keys, _BTN_TOUCH) or is_direct else None
 
 
 def _is_pad(can: Capabilities, keys: int) -> bool:
-    """Whether these are the buttons and wheels on a tablet's frame, without its surface."""
-    has_buttons = _has(keys, _BTN_0) and not _has(keys, _BTN_TOOL_PEN)
-    has_dial = any(_has(can.relative, c) for c in (_REL_WHEEL, _REL_HWHEEL, _REL_DIAL))
-    return (has_buttons and _has(keys, _BTN_STYLUS)) or (
-        has_buttons and has_dial and not _has(can.relative, _REL_X)
-    )
+    """Whether these are the buttons and wheels on a tablet's frame, without its surface.
+
+    The kernel's driver claims a stylus button on a pad, for the sake of old programs
+    (``wacom_setup_pad_input_capabilities``, drivers/hid/wacom_wac.c), but no pen and no pressure.
+    """
+    if _has(keys, _BTN_TOOL_PEN) or _has(keys, _BTN_TOUCH) or _has(can.absolute, _ABS_PRESSURE):
+        return False
+    if _has(keys, _BTN_STYLUS):
+        return True
+    has_dial = any(_has(can.relative, code) for code in (_REL_WHEEL, _REL_HWHEEL, _REL_DIAL))
+    # keyboards with a volume wheel claim the first button as well
+    return has_dial and _has(keys, _BTN_0) and not keys & (_PLAIN_KEYS | _MOUSE_BUTTONS)
 
 
 def _is_joystick(can: Capabilities, keys: int) -> bool:
