@@ -1,7 +1,31 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from tests import recorded
 
 
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(recorded.summary())
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--rewrite-golden", action="store_true", help="write golden files anew; review the diff"
+    )
+
+
+@pytest.fixture
+def golden(request):
+    """Compare a text with a file in tests/model/golden/, or write it there with the option."""
+
+    def compare(name, text):
+        path = Path(__file__).parent / "model" / "golden" / name
+        if request.config.getoption("--rewrite-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        assert text == path.read_text()
+
+    return compare
