@@ -1,0 +1,123 @@
+"""One QEMU process: started, spoken to by QMP, and gone when its owner is."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from phyllome_seat.lab.errors import AgentError, BootError
+from phyllome_seat.lab.qmp import Qmp
+
+
+def serial_tail(log: Path, lines: int = 30) -> str:
+    """Returns the last lines of a serial console, without terminal control sequences."""
+    import re
+
+    if not log.exists():
+        return ""
+    text = log.read_bytes()[-20000:].decode(errors="replace")
+    text = re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>c78])|\r", "", text)
+    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+
+
+class Machine:
+    """A running QEMU. ``sockets`` holds qmp.sock, agent.sock, shell.sock and serial.log.
+
+    The kernel ends QEMU when the *thread* that made this ends (PR_SET_PDEATHSIG, prctl(2)): also
+    after SIGKILL nothing stays.
+    """
+
+    def __init__(self, arguments: Sequence[str], sockets: Path, *, paused: bool = False) -> None:
+        self.sockets = sockets
+        self._log = sockets / "qemu.log"
+        self._jobs = itertools.count()
+        argv = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *arguments]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*argv, "-S"] if paused else argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C is for the owner, who ends QEMU in order.
+                start_new_session=True,
+                env={**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"},
+            )
+        self._qmp = Qmp(sockets / "qmp.sock")
+        try:
+            self._qmp.connect(timeout_s=20, alive=self.alive)
+        except BaseException as error:
+            self.end()
+            if isinstance(error, AgentError):
+                raise BootError("QEMU did not start", self._log.read_text()) from error
+            raise
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process id."""
+        return self._process.pid
+
+    def alive(self) -> bool:
+        """Returns whether QEMU still runs."""
+        return self._process.poll() is None
+
+    def execute(self, command: str, **arguments: object) -> Any:
+        """Runs a QMP command; underscores in argument names are dashes in QAPI."""
+        return self._qmp.execute(command, {k.replace("_", "-"): v for k, v in arguments.items()})
+
+    def monitor(self, line: str) -> str:
+        """Runs a command of the human monitor, for what QMP has no command for."""
+        return str(self.execute("human-monitor-command", command_line=line))
+
+    def save(self, tag: str, disks: Sequence[str]) -> None:
+        """Keeps the whole machine as a snapshot inside its qcow2 disks."""
+        self._job("snapshot-save", tag, disks)
+
+    def load(self, tag: str, disks: Sequence[str]) -> None:
+        """Goes back to a snapshot."""
+        self._job("snapshot-load", tag, disks)
+
+    def cont(self) -> None:
+        """Lets a paused machine run."""
+        self.execute("cont")
+
+    def unplug(self, device: str) -> None:
+        """Pulls a device out and waits until it is gone."""
+        self.execute("device_del", id=device)
+        while self._qmp.wait_event("DEVICE_DELETED", 30)["data"].get("device") != device:
+            pass  # an event without a device names something inside the one that goes
+
+    def wait_end(self, timeout_s: float) -> None:
+        """Waits until the PC has turned itself off."""
+        self._qmp.close()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            tail = serial_tail(self.sockets / "serial.log")
+            raise BootError(f"the PC did not turn off within {timeout_s:g} s", tail) from None
+
+    def end(self) -> None:
+        """Pulls the power; returns when the process is gone. Can be called twice."""
+        self._qmp.close()
+        if self.alive():
+            self._process.kill()
+        self._process.wait()
+
+    def release(self) -> None:
+        """Gives the monitor's socket to whoever connects next."""
+        self._qmp.close()
+
+    def _job(self, command: str, tag: str, disks: Sequence[str]) -> None:
+        job = f"job{next(self._jobs)}"
+        self.execute(command, job_id=job, tag=tag, vmstate=disks[0], devices=list(disks))
+        while True:
+            event = self._qmp.wait_event("JOB_STATUS_CHANGE", 120)["data"]
+            if event["id"] == job and event["status"] == "concluded":
+                break
+        (done,) = (entry for entry in self.execute("query-jobs") if entry["id"] == job)
+        self.execute("job-dismiss", id=job)
+        if "error" in done:
+            raise AgentError(f"{command}: {done['error']}")

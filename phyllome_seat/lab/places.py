@@ -1,0 +1,80 @@
+"""Where the lab keeps things: a cache that may be thrown away, and a directory per run."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+Say = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Takes a line of progress and does nothing with it."""
+
+
+def cache_directory() -> Path:
+    """Returns the cache, made if need be (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    path = Path(base) / "phyllome-seat"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def run_directory() -> Path:
+    """Returns the directory of the PC that runs, of this user, made if need be.
+
+    Short on purpose: a unix socket's path holds 107 bytes (unix(7)).
+    """
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    path = Path(base) / f"phyllome-seat-lab-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.stat().st_uid != os.getuid():
+        raise PermissionError(f"{path}: belongs to somebody else")
+    return path
+
+
+def key(*parts: object) -> str:
+    """Returns a short name made of everything that went into a thing."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Holds a lock file, calling ``waiting`` once when somebody else has it."""
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def made_whole(path: Path) -> Iterator[Path]:
+    """Gives a directory to fill that becomes ``path`` only when nothing went wrong."""
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield scratch
+        if path.exists():
+            shutil.rmtree(path)
+        scratch.rename(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def prune(directory: Path, pattern: str, keep: int) -> None:
+    """Removes all but the most recently used few; what a killed build left goes with them."""
+    found = sorted(directory.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found[keep:]:
+        shutil.rmtree(path, ignore_errors=True)
+    for path in directory.glob(".*"):
+        if path.is_dir() and time.time() - path.stat().st_mtime > 6 * 3600:
+            shutil.rmtree(path, ignore_errors=True)
