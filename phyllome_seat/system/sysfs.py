@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _LIMIT = 1 << 20  # a sysfs attribute is at most a page; a file larger than this is not one
+_MISSING = (OSError, ValueError)  # ValueError: a path with a NUL, which no file has
 _LINKS = 40  # the kernel's own limit, path_resolution(7)
 
 
@@ -38,7 +39,7 @@ class Sysfs:
         """Return the content of a file (first MiB), None when it is not to be had."""
         try:
             fd = self._open(path)
-        except OSError:
+        except _MISSING:
             return None
         try:
             if not self._is_host and not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -62,14 +63,14 @@ class Sysfs:
         """Return the names in a folder, sorted; empty when there is none."""
         try:
             return tuple(sorted(os.listdir(self._inside(path))))
-        except OSError:
+        except _MISSING:
             return ()
 
     def link(self, path: str) -> str | None:
         """Return the last name of what a symbolic link points to, None when it is not a link."""
         try:
             return os.path.basename(os.readlink(self._inside(path, follow_last=False)))
-        except OSError:
+        except _MISSING:
             return None
 
     def target(self, path: str) -> str | None:
@@ -81,7 +82,7 @@ class Sysfs:
         try:
             here = self._inside(path, follow_last=False)
             there = os.readlink(here)
-        except OSError:
+        except _MISSING:
             return None
         folders = here[len(self._prefix) :].split("/")[:-1]
         while there.startswith("../"):
@@ -94,7 +95,7 @@ class Sysfs:
         """Return where `path` leads with every link followed, from the root; None if nowhere."""
         try:
             real = os.path.realpath(self._inside(path), strict=True)
-        except OSError:
+        except _MISSING:
             return None
         return real[len(self._prefix) :] if real.startswith(self._prefix) else None
 
@@ -102,7 +103,7 @@ class Sysfs:
         """Return whether something is there, a dangling link included."""
         try:
             return os.path.lexists(self._inside(path, follow_last=False))
-        except OSError:
+        except _MISSING:
             return False
 
     def write(self, path: str, text: str) -> None:
