@@ -161,19 +161,26 @@ def _span(one: float, other: float, radius: float, size: int) -> range:
 
 GRID = (96, 60)  # recognition compares pictures of this size: small, and still every letter differs
 NAME_ROWS = (14, 42)  # rows of it that hold the name; caption above, typed text below
-ALIKE = 0.9  # a right name correlates above 0.98, "a" with "b" 0.84 (tests say so)
+ALIKE = 0.97  # a right name correlates above 0.99, the most alike letters, "a" and "o", 0.957
+COLOUR_STEPS = 4  # a screen may round its colours a little
 
 
 def recognise(picture: Picture, names: tuple[str, ...]) -> str | None:
-    """Return the one of the names whose banner the picture shows, None when it clearly shows none.
+    """Return the one of the names whose banner the picture shows, None when it shows none.
 
-    Sizes do not matter: the picture of a scaled screen is recognised too.
+    Letters and background must both be the name's. Sizes do not matter: the picture of a scaled
+    screen is recognised too.
     """
     if picture.width < GRID[0] or picture.height < GRID[1]:
         return None
     seen = _ink(picture)
-    scores = {name: correlate(seen, _template(name, picture)) for name in names}
-    best = max(names, key=lambda name: scores[name], default=None)
+    corner = picture.rgb[:3]
+    scores = {
+        name: correlate(seen, _template(name, picture))
+        for name in names
+        if all(abs(a - b) <= COLOUR_STEPS for a, b in zip(corner, name_colour(name), strict=True))
+    }
+    best = max(scores, key=lambda name: scores[name], default=None)
     return best if best is not None and scores[best] >= ALIKE else None
 
 

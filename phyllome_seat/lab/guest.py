@@ -107,16 +107,15 @@ def _unpack_kernel(archive: Path, into: Path) -> Path:
 def find_kernel(tree: Path) -> tuple[Path, Path]:
     """Return the newest kernel's image and its directory of modules. Raises LabError."""
     found = []
-    for kernel in (tree / "boot").glob("vmlinuz-*"):
-        release = kernel.name.removeprefix("vmlinuz-")
-        for folder in ("usr/lib/modules", "lib/modules"):
-            if (tree / folder / release / "kernel").is_dir():
-                numbers = [int(digits) for digits in re.findall(r"\d+", release)]
-                found.append((numbers, kernel, tree / folder / release))
-                break
+    for drivers in [*tree.glob("usr/lib/modules/*"), *tree.glob("lib/modules/*")]:
+        # Debian 14 keeps the image beside the modules too, and copies it to /boot when installed.
+        for kernel in (tree / "boot" / f"vmlinuz-{drivers.name}", drivers / "vmlinuz"):
+            if kernel.is_file() and (drivers / "kernel").is_dir():
+                numbers = [int(digits) for digits in re.findall(r"\d+", drivers.name)]
+                found.append((numbers, kernel, drivers))
     if not found:
         raise LabError(
-            f"{tree}: no boot/vmlinuz-* with its lib/modules",
+            f"{tree}: no kernel with its lib/modules",
             hint="install a kernel there (Debian: linux-image-amd64)",
         )
     return max(found)[1:]
