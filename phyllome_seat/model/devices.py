@@ -391,6 +391,11 @@ class Host:
         return {device.address: device for device in self.pci}
 
     @cached_property
+    def by_port(self) -> dict[UsbPort, UsbSocket]:
+        """Return every socket by each of its ports."""
+        return {port: socket for socket in self.sockets for port in socket.ports}
+
+    @cached_property
     def groups(self) -> dict[int, tuple[PciDevice, ...]]:
         """Return the functions of each IOMMU group."""
         groups: dict[int, list[PciDevice]] = {}
