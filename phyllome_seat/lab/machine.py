@@ -73,12 +73,13 @@ class Machine:
         return str(self.execute("human-monitor-command", command_line=line))
 
     def save(self, tag: str, disks: Sequence[str]) -> None:
-        """Keeps the whole machine as a snapshot inside its qcow2 disks."""
-        self._job("snapshot-save", tag, disks)
+        """Keeps the whole machine as a snapshot inside its qcow2 disks, in place of an older one."""
+        self._job("snapshot-delete", tag=tag, devices=list(disks))
+        self._job("snapshot-save", tag=tag, vmstate=disks[0], devices=list(disks))
 
     def load(self, tag: str, disks: Sequence[str]) -> None:
         """Goes back to a snapshot."""
-        self._job("snapshot-load", tag, disks)
+        self._job("snapshot-load", tag=tag, vmstate=disks[0], devices=list(disks))
 
     def cont(self) -> None:
         """Lets a paused machine run."""
@@ -110,9 +111,9 @@ class Machine:
         """Gives the monitor's socket to whoever connects next."""
         self._qmp.close()
 
-    def _job(self, command: str, tag: str, disks: Sequence[str]) -> None:
+    def _job(self, command: str, **arguments: object) -> None:
         job = f"job{next(self._jobs)}"
-        self.execute(command, job_id=job, tag=tag, vmstate=disks[0], devices=list(disks))
+        self.execute(command, job_id=job, **arguments)
         while True:
             event = self._qmp.wait_event("JOB_STATUS_CHANGE", 120)["data"]
             if event["id"] == job and event["status"] == "concluded":
