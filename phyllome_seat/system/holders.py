@@ -55,7 +55,11 @@ def find_holders(sysfs: Sysfs, address: PciAddress) -> tuple[str, ...]:
 
     Sorted, each once; empty when nobody does. Needs root to see other people's processes.
     """
-    nodes = find_nodes(sysfs, address)
+    return find_users(sysfs, find_nodes(sysfs, address))
+
+
+def find_users(sysfs: Sysfs, nodes: tuple[Node, ...]) -> tuple[str, ...]:
+    """Return who uses device nodes, also those that have left sysfs since they were found."""
     if not nodes:
         return ()
     blocks = [node for node in nodes if node.is_block]
