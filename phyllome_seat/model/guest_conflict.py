@@ -1,0 +1,139 @@
+"""What does not go together with guests: their names, what other guests hold, memory and CPUs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from difflib import get_close_matches
+
+from phyllome_seat.model.claim import Claim, Refusals
+from phyllome_seat.model.devices import Guest, Host, Hostdev, UsbDevice
+from phyllome_seat.model.groups import is_harmless
+from phyllome_seat.model.match import label
+from phyllome_seat.model.match_usb import name_usb
+from phyllome_seat.model.seat import Seat, Wish
+
+_OURS = "ua-phyllome-"
+
+
+def refuse_names(host: Host, wish: Wish, refusals: Refusals) -> None:
+    """Note guests that two seats share, that do not exist, or that exist and are not ours."""
+    seats: dict[str, Seat] = {}
+    disks: dict[str, Seat] = {}
+    known = {guest.name: guest for guest in host.guests_known}
+    for seat in wish.seats:
+        name = seat.guest_name
+        if name is None:
+            continue
+        other = seats.setdefault(name, seat)
+        if other is not seat:
+            both = f"is the guest of seat {other.name} and of seat {seat.name}"
+            refusals.add(f"{name} {both}: give each its own", seat.line)
+        elif host.guests is not None:
+            _refuse_name(seat, name, known, refusals)
+        path = seat.create.disk_path if seat.create else None
+        if path and disks.setdefault(path, seat) is not seat:
+            both = f"is the disk of seat {disks[path].name} and of seat {seat.name}"
+            refusals.add(f"{path} {both}: give each its own", seat.line)
+
+
+def _refuse_name(seat: Seat, name: str, known: dict[str, Guest], refusals: Refusals) -> None:
+    if seat.create is None and name not in known:
+        near = get_close_matches(name, known, n=1) or sorted(known)[:5]
+        there = f"did you mean {' or '.join(near)}?" if near else "there is none at all"
+        refusals.add(
+            f"{name} is no libvirt domain, so seat {seat.name} has no guest: {there}", seat.line
+        )
+    if seat.create and name in known and not known[name].created:
+        way_out = f"choose another name, or write guest: {{domain: {name}}}"
+        refusals.add(f"{name} is a libvirt domain that is not ours to create: {way_out}", seat.line)
+
+
+def refuse_held(host: Host, claims: tuple[Claim, ...], refusals: Refusals) -> None:
+    """Note every function and USB device that another domain has: libvirt would accept both."""
+    for claim in claims:
+        for guest in host.guests_known:
+            if guest.name == claim.seat.guest_name:
+                continue
+            for hostdev in guest.hostdevs:
+                if hostdev.pci is not None:
+                    _refuse_function(host, claim, guest, hostdev, refusals)
+                else:
+                    _refuse_usb(host, claim, guest, hostdev, refusals)
+
+
+def _is_in_the_way(guest: Guest, hostdev: Hostdev) -> bool:
+    """Whether a hostdev counts: one of ours counts only while its guest runs, we take it out."""
+    is_ours = (hostdev.alias or "").startswith(_OURS)
+    return not is_ours or (hostdev.live and guest.is_running)
+
+
+def _refuse_function(
+    host: Host, claim: Claim, guest: Guest, hostdev: Hostdev, refusals: Refusals
+) -> None:
+    device = host.by_address.get(hostdev.pci) if hostdev.pci else None
+    if device is None or not _is_in_the_way(guest, hostdev):
+        return
+    if device.address in claim.functions:
+        line = claim.functions[device.address]
+        refusals.add(f"{label(device)} of seat {claim.seat.name} {_way_out(guest, hostdev)}", line)
+    elif hostdev.live and guest.is_running and is_harmless(device.driver):
+        # It blocks no bind, but its group is open: vfio_group_open() answers -EBUSY.
+        for address in claim.functions:
+            if device in host.group_of(address) and device.iommu_group is not None:
+                shares = f"shares IOMMU group {device.iommu_group} with {label(device)}, which"
+                mine = label(host.by_address[address])
+                line = claim.functions[address]
+                refusals.add(f"{mine} {shares} {_way_out(guest, hostdev)}", line)
+
+
+def _refuse_usb(
+    host: Host, claim: Claim, guest: Guest, hostdev: Hostdev, refusals: Refusals
+) -> None:
+    if not _is_in_the_way(guest, hostdev):
+        return
+    for device in host.usb:
+        if not _is_meant(hostdev, device) or device.port is None or device.remembered:
+            continue
+        port = device.port
+        places = (p for p in claim.all_ports if p == port or port.is_below(p))
+        place = next(places, None)
+        if place is not None:
+            what = f"{name_usb(device)} of seat {claim.seat.name} {_way_out(guest, hostdev)}"
+            refusals.add(what, claim.ports.get(place, 0))
+
+
+def _is_meant(hostdev: Hostdev, device: UsbDevice) -> bool:
+    if hostdev.usb_bus is not None:
+        return (hostdev.usb_bus, hostdev.usb_number) == (device.bus, device.number)
+    return hostdev.usb_id == device.id
+
+
+def _way_out(guest: Guest, hostdev: Hostdev) -> str:
+    if hostdev.live and guest.is_running:
+        return f"is in guest {guest.name}, which is running: stop it and take the device out of it"
+    return f"is in the definition of guest {guest.name}: take it out (virsh edit {guest.name})"
+
+
+def refuse_shortage(host: Host, wish: Wish, refusals: Refusals) -> None:
+    """Note where the guests to create are larger than this PC."""
+    created = [(seat, seat.create) for seat in wish.seats if seat.create]
+    asked = sum(guest.memory_bytes for _, guest in created)
+    kept = wish.host_memory_bytes or 0
+    if host.memory and asked + kept > host.memory.total_kib * 1024:
+        words = f"the guests are to have {_gib(asked)} GiB"
+        words += f" and the host {_gib(kept)} GiB" if kept else ""
+        there = f"this PC has {_gib(host.memory.total_kib * 1024)} GiB"
+        refusals.add(
+            f"{words}, but {there}: make `memory` smaller", created[0][0].line if created else 0
+        )
+    cpus = Counter(cpu.online for cpu in host.cpus)[True]
+    free = cpus - (wish.host_cpus or 0)
+    for seat, guest in created:
+        if host.cpus and guest.cpus > free:
+            kept_words = f", of which the host keeps {wish.host_cpus}" if wish.host_cpus else ""
+            sentence = f"guest {guest.name} is to have {guest.cpus} CPUs, but this PC has {cpus}"
+            refusals.add(f"{sentence}{kept_words}: make `cpus` smaller", seat.line)
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:.3g}"
