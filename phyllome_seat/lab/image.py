@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from phyllome_seat.lab import cpio, guest, guestdisk, guestprogram, uki
 from phyllome_seat.lab.errors import BuildError, MissingProgramError
 from phyllome_seat.lab.places import Say, cache_directory, key, made_whole, prune, silent
 
 RELEASES = ("trixie", "bookworm", "forky")
 ROOT_UUID = "5e41c0de-0000-4000-8000-000000000001"
+# In the PC: the small guest's `vmlinuz`, `initrd`, and a disk for each of these seats' guests.
+GUESTS = "var/lib/libvirt/phyllome-lab"
+GUEST_SEATS = ("left", "right")
 _MIB = 1024 * 1024
 _ESP_MIB, _ROOT_MIB = 256, 6144
 _PACKAGES = """
@@ -24,7 +28,7 @@ _PACKAGES = """
     python3-gi python3-yaml
     pciutils usbutils hwdata strace iproute2 bridge-utils openssh-server lvm2 cryptsetup-bin mdadm
     fdisk dosfstools e2fsprogs busybox-static libinput-tools evtest alsa-utils qemu-guest-agent
-    xz-utils zstd cpio psmisc procps lsof less iputils-ping
+    systemd-boot-efi xz-utils zstd cpio psmisc procps lsof less iputils-ping
 """.split()
 _LOADER_PACKAGES = {
     "grub": ("grub-efi-amd64", "efibootmgr"),
@@ -80,7 +84,9 @@ def image(release: str = "trixie", loader: str = "grub", say: Say = silent) -> I
     programs, packages = missing_programs()
     if programs:
         raise MissingProgramError(programs, packages)
-    made_of = key(release, loader, _packages(loader), _setup(), Path(__file__).read_bytes())
+    code = [Path(m.__file__).read_bytes() for m in (cpio, guest, guestdisk, guestprogram, uki)]
+    code += [Path(__file__).read_bytes(), *_guest_sources()]
+    made_of = key(release, loader, _packages(loader), _setup(), code)
     directory = cache_directory() / f"image-{release}-{loader}-{made_of}"
     if directory.exists():
         directory.touch()
@@ -99,6 +105,11 @@ def _setup() -> bytes:
     return resources.files("phyllome_seat.lab").joinpath("data/setup.sh").read_bytes()
 
 
+def _guest_sources() -> list[bytes]:
+    data = resources.files("phyllome_seat.lab").joinpath("data").iterdir()
+    return [file.read_bytes() for file in sorted(data, key=str) if file.name.startswith("guest")]
+
+
 def _build(directory: Path, release: str, loader: str, say: Say) -> None:
     log = directory / "build.log"
     root, disk = directory / "root", directory / "disk.raw"
@@ -106,6 +117,8 @@ def _build(directory: Path, release: str, loader: str, say: Say) -> None:
     setup.write_bytes(_setup())
     say(f"installing Debian {release} from packages (a minute or two)")
     _run(log, _mmdebstrap(root, setup, release, loader))
+    say("making the small guest")
+    _make_guests(log, root, directory)
     say("making its disk")
     for name, pattern in (("kernel", "vmlinuz-*"), ("initrd", "initrd.img-*")):
         (found,) = (root / "boot").glob(pattern)
@@ -150,6 +163,19 @@ def _mirror() -> str:
             if (origin, label) == ("Debian", "Debian") and uri.startswith("http"):
                 return uri
     return "http://deb.debian.org/debian"
+
+
+def _make_guests(log: Path, root: Path, directory: Path) -> None:
+    """Puts the small guest into the system: for `<kernel>` and `<initrd>`, and as disks."""
+    files = guest.build_guest(root, directory / "guest")
+    disks = [directory / "guest" / f"{seat}.img" for seat in GUEST_SEATS]
+    for seat, disk in zip(GUEST_SEATS, disks, strict=True):
+        guestdisk.write_disk(files, seat, disk)
+    target = str(root / GUESTS)
+    _run(log, [*_as_owner(), "mkdir", "-p", target])
+    made = [str(path) for path in (files.kernel, files.initrd, *disks)]
+    _run(log, [*_as_owner(), "cp", "--sparse=always", *made, target])
+    shutil.rmtree(directory / "guest")
 
 
 def _make_disk(log: Path, root: Path, disk: Path) -> None:
