@@ -42,6 +42,8 @@ ENV{PHYLLOME_SEAT}=="?*", SUBSYSTEM=="input", TAG-="power-switch"
 LABEL="phyllome_seat_end"
 """
 
+_SEAT_ID = "seat-phyllome-"
+
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 # What fnmatch(3), udev's quoting and udev's "|" all take as themselves.
@@ -78,7 +80,12 @@ def names_devices(rules: str) -> bool:
 
 def seat_id(seat: str) -> str:
     """Return the name udev and logind know a seat's USB places by, sd-login(3)."""
-    return f"seat-phyllome-{seat}"
+    return f"{_SEAT_ID}{seat}"
+
+
+def is_seat_id(seat: str | None) -> bool:
+    """Return whether udev's seat of a device is one of ours."""
+    return seat is not None and seat.startswith(_SEAT_ID)
 
 
 def _seat(seat: SeatAssignment, host: Host) -> list[str]:
