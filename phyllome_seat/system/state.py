@@ -6,6 +6,7 @@
         lock                             who is at work
         before/<PCI address>             driver and override a function had before us, JSON
         pending/<PCI address>            a driver write the kernel has not finished, JSON
+        reload                           udev has not looked at our new rules yet
     /var/lib/phyllome-seat/
         seen.json                        monitors and USB devices that are out of sight now
         before/<domain uuid>.xml         a guest's definition from before us, root's alone: it is
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 RUN = "run/phyllome-seat"
 LIB = "var/lib/phyllome-seat"
 RULES = "etc/udev/rules.d/72-phyllome-seat.rules"
-OUR_FILES = (RULES,)
+RELOAD = f"{RUN}/reload"
+OUR_FILES = (RULES, RELOAD)
 HEADER = "# phyllome-seat:"  # a file that starts so is ours to replace and to remove
 
 _BEFORE = f"{RUN}/before"
