@@ -84,7 +84,7 @@ def image(release: str = "trixie", loader: str = "grub", say: Say = silent) -> I
     programs, packages = missing_programs()
     if programs:
         raise MissingProgramError(programs, packages)
-    code = [Path(m.__file__).read_bytes() for m in (cpio, guest, guestdisk, guestprogram, uki)]
+    code = [Path(m.__file__ or "").read_bytes() for m in (cpio, guest, guestdisk, guestprogram, uki)]
     code += [Path(__file__).read_bytes(), *_guest_sources()]
     made_of = key(release, loader, _packages(loader), _setup(), code)
     directory = cache_directory() / f"image-{release}-{loader}-{made_of}"
