@@ -122,7 +122,7 @@ def refuse_groups(
                 refusals.add(f"{sentence} {claim.seat.name}: name another", line)
             elif group not in done and claim.is_whole:
                 done.add(group)
-                _refuse_group(host, device, claim, owners, protected, refusals)
+                _refuse_group(host, device, claim, owners, protected=protected, refusals=refusals)
 
 
 def _refuse_group(
@@ -130,6 +130,7 @@ def _refuse_group(
     device: PciDevice,
     claim: Claim,
     owners: dict[PciAddress, Claim],
+    *,
     protected: Protected,
     refusals: Refusals,
 ) -> None:
@@ -143,7 +144,7 @@ def _refuse_group(
     elsewhere = [
         f"{label(member)} of seat {owners[member.address].seat.name}"
         for member in host.group_of(device.address)
-        if owners.get(member.address, claim) is not claim
+        if member.address not in claim.functions and member.address in owners
     ]
     if elsewhere:
         refusals.add(f"{shares} {_listed(elsewhere)}: give all of them to one seat", line)
