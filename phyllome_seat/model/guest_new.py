@@ -87,6 +87,9 @@ def render_new_guest(seat: str, guest: NewGuest, pci: tuple[GuestPci, ...], uuid
     child(domain, "vcpu").text = str(guest.cpus)
     child(child(domain, "cpu"), "topology").set("cores", str(guest.cpus))
     devices = child(domain, "devices")
+    # What a guest says before it has a screen: libvirt's virtlogd writes it, and rotates the file.
+    log = f"/var/log/libvirt/qemu/{guest.name}-serial.log"
+    add(child(devices, "serial"), "log", {"file": log, "append": "on"})
     for index in range(1, _ROOT_PORTS + 1):
         port = {"type": "pci", "index": str(index), "model": "pcie-root-port"}
         add(devices, "controller", port)
