@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from phyllome_seat.model.address import PciAddress, PciId, UsbId
 from phyllome_seat.model.assign import assign, wanted_usb
@@ -20,6 +22,7 @@ from phyllome_seat.model.devices import (
 )
 from phyllome_seat.model.edid import Monitor
 from phyllome_seat.model.errors import AssignmentError
+from phyllome_seat.model.groups import find_blockers
 from phyllome_seat.model.seat import (
     DeviceMatch,
     MonitorMatch,
@@ -31,6 +34,7 @@ from phyllome_seat.model.seat import (
 )
 from phyllome_seat.model.seat_file import parse_wish, render_wish
 from tests.model.hosts import (
+    DISK,
     HOST_GPU,
     HOST_USB,
     LEFT_GPU,
@@ -851,3 +855,66 @@ def test_a_recorded_member_without_a_driver_blocks_no_usb_controller():
 
     assert len(refusals(wish, host)) == 1
     assert taken(wish, driverless) == [["0000:00:14.0"]]
+
+
+# Any wish on any grouping: assigned by the rules, or refused
+
+FUNCTIONS = [str(device.address) for device in two_seat_pc().pci]
+usb_matches = st.one_of(
+    st.sampled_from([pci(LEFT_USB), pci(RIGHT_USB), pci(HOST_USB), pci(DISK)]),
+    st.builds(
+        socket,
+        st.sampled_from([(), (1,), (3,), (4,), (4, 1), (4, 2, 1), (13,)]),
+        st.sampled_from([(3,), (13,), (14,), (14, 1)]),
+    ),
+    st.builds(
+        DeviceMatch,
+        st.sampled_from([device.id for device in two_seat_pc().usb]),
+        st.sampled_from([None, "4C53"]),
+    ),
+)
+wanted_seats = st.builds(
+    Seat,
+    st.uuids().map(lambda u: f"s{u.hex[:8]}"),
+    gpu=st.none() | st.sampled_from([LEFT_GPU, RIGHT_GPU, RIGHT_GPU, HOST_GPU, DISK]).map(pci),
+    monitor=st.none()
+    | st.builds(MonitorMatch, name=st.sampled_from(["ROG PG279Q", "DELL U2720Q"])),
+    usb=st.lists(usb_matches, max_size=3, unique=True).map(tuple),
+    domain=st.sampled_from([None, None, None, "win11", "none"]),
+)
+machines = st.builds(
+    lambda groups, drivers: with_pci(
+        two_seat_pc(),
+        lambda d: replace(
+            d,
+            iommu_group=groups.get(str(d.address), d.iommu_group),
+            driver=drivers.get(str(d.address), d.driver),
+        ),
+    ),
+    st.dictionaries(st.sampled_from(FUNCTIONS), st.none() | st.integers(1, 15), max_size=2),
+    st.dictionaries(
+        st.sampled_from(FUNCTIONS), st.sampled_from([None, "vfio-pci", "nvidia"]), max_size=3
+    ),
+)
+
+
+@given(machines, st.lists(wanted_seats, max_size=3, unique_by=lambda s: s.name), st.booleans())
+def test_what_is_assigned_is_named_whole_in_its_groups_and_only_one_seats(host, wanted, keeps):
+    wish = Wish(tuple(wanted), console="keep" if keeps else "none")
+    try:
+        assignment = assign(wish, host)
+    except AssignmentError as error:
+        assert error.conflicts
+        assert all(sentence.isprintable() for sentence in error.conflicts)
+        return
+
+    leaving = assignment.addresses
+    assert len(set(leaving)) == len(leaving)
+    assert not {address(DISK), address(NETWORK)} & set(leaving)
+    for seat in assignment.seats:
+        for function_address in seat.addresses:
+            assert host.by_address[function_address].iommu_group is not None
+            assert not find_blockers(host, function_address, seat.addresses)
+        assert len(set(wanted_usb(seat, host))) == len(wanted_usb(seat, host))
+    given_devices = [d for seat in assignment.seats for d in wanted_usb(seat, host)]
+    assert len(set(given_devices)) == len(given_devices)
