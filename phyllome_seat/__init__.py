@@ -1,3 +1,85 @@
-"""Several people share one PC, each with a guest of their own."""
+"""Several people share one PC, each with a guest of their own.
+
+The whole library, from the machine to the plan and back::
+
+    host = scan(Sysfs("/"))                         # read the machine
+    wish = parse_wish(text, "seats.yaml")           # read what people want
+    steps = plan(assign(wish, host), host)          # what is to be done; print it, nothing is done
+
+Names are imported when they are used, so that ``import phyllome_seat`` costs nothing. Everything
+raises `phyllome_seat.model.errors.PhyllomeSeatError` and nothing prints.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from phyllome_seat.model.assign import assign
+    from phyllome_seat.model.devices import Host
+    from phyllome_seat.model.edid import Monitor, parse_edid
+    from phyllome_seat.model.errors import PhyllomeSeatError
+    from phyllome_seat.model.host_json import parse_host, render_host
+    from phyllome_seat.model.plan import plan, plan_revert
+    from phyllome_seat.model.protect import protect
+    from phyllome_seat.model.seat import Seat, Wish
+    from phyllome_seat.model.seat_file import parse_wish, render_wish
+    from phyllome_seat.system.scan import scan
+    from phyllome_seat.system.seating import apply_wish, revert, start_seats, stop_seats
+    from phyllome_seat.system.sysfs import Sysfs
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "assign": "model.assign",
+    "Host": "model.devices",
+    "Monitor": "model.edid",
+    "parse_edid": "model.edid",
+    "PhyllomeSeatError": "model.errors",
+    "parse_host": "model.host_json",
+    "render_host": "model.host_json",
+    "plan": "model.plan",
+    "plan_revert": "model.plan",
+    "protect": "model.protect",
+    "Seat": "model.seat",
+    "Wish": "model.seat",
+    "parse_wish": "model.seat_file",
+    "render_wish": "model.seat_file",
+    "scan": "system.scan",
+    "apply_wish": "system.seating",
+    "revert": "system.seating",
+    "start_seats": "system.seating",
+    "stop_seats": "system.seating",
+    "Sysfs": "system.sysfs",
+}
+
+__all__ = [
+    "Host",
+    "Monitor",
+    "PhyllomeSeatError",
+    "Seat",
+    "Sysfs",
+    "Wish",
+    "apply_wish",
+    "assign",
+    "parse_edid",
+    "parse_host",
+    "parse_wish",
+    "plan",
+    "plan_revert",
+    "protect",
+    "render_host",
+    "render_wish",
+    "revert",
+    "scan",
+    "start_seats",
+    "stop_seats",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from phyllome_seat.model.step import Step
 
 SEAT_FILE = "etc/phyllome-seat/seats.yaml"
+UNATTENDED_STOP_S = 20.0
 DONE, MACHINE_SAYS_NO, INPUT_IS_WRONG = 0, 1, 2
 
 
@@ -133,7 +134,12 @@ def _revert(args: argparse.Namespace) -> int:
     from phyllome_seat.system.seating import revert
 
     _need_root(args, "revert gives devices back")
-    done, left = revert(say=_say, lock_wait_s=args.wait, uri=args.connect)
+    done, left = revert(
+        say=_say,
+        lock_wait_s=args.wait,
+        stop_first_s=UNATTENDED_STOP_S if args.unattended else None,
+        uri=args.connect,
+    )
     print(f"done: {done} steps" if done else "nothing to do: no seat is set up here")
     for line in left:
         print(f"left: {line}", file=sys.stderr)
@@ -292,6 +298,11 @@ def _parser() -> argparse.ArgumentParser:
 
     revert = _command(commands, "revert", _revert, "give everything back to the host")
     _takes_wait(revert)
+    revert.add_argument(
+        "--unattended",
+        action="store_true",
+        help=f"stop the seats' guests first, by force after {UNATTENDED_STOP_S:.0f} s",
+    )
 
     start = _command(commands, "start", _start, "start the guests of the seats")
     _takes_seat_file(start)

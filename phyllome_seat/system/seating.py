@@ -1,0 +1,256 @@
+"""Each command as one call: lock, scan, assign, plan, apply; nothing is decided here.
+
+Whoever looks first and changes then does both under the lock, so that what was decided still
+holds when it is done. All of it is about this machine: ``/`` and the libvirt at `uri`.
+"""
+
+from __future__ import annotations
+
+from phyllome_seat.model.assign import assign, wanted_usb
+from phyllome_seat.model.errors import ApplyError, AssignmentError
+from phyllome_seat.model.plan import find_left, plan, plan_revert
+from phyllome_seat.model.step import ArmReturn
+from phyllome_seat.system.apply import apply, prepare
+from phyllome_seat.system.scan import scan
+from phyllome_seat.system.state import State
+from phyllome_seat.system.sysfs import Sysfs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from phyllome_seat.model.assignment import Assignment, SeatAssignment
+    from phyllome_seat.model.devices import Guest, Host
+    from phyllome_seat.model.seat import Seat, Wish
+    from phyllome_seat.model.step import Step
+    from phyllome_seat.system.guests import Libvirt
+
+SYSTEM = "qemu:///system"
+
+
+def apply_wish(
+    wish: Wish,
+    *,
+    say: Callable[[str], None],
+    agree: Callable[[str], bool],
+    lock_wait_s: float = 10.0,
+    uri: str = SYSTEM,
+) -> int:
+    """Set this machine up as `wish` says; return how many steps that took, 0 when it was.
+
+    `agree` is asked before the host's last screen or keyboard goes and nobody could reach the host
+    another way. *errors*: AssignmentError, ApplyError, LockedError.
+    """
+    sysfs, state = Sysfs("/"), State("/")
+    with state.lock("phyllome-seat apply", lock_wait_s), _connect(uri) as libvirt:
+        prepare(sysfs, state)
+        host = _look(sysfs, libvirt)
+        assignment = assign(wish, host)
+        steps = plan(assignment, host)
+        for seat in assignment.seats if steps else ():
+            for note in seat.notes:
+                say(f"seat {seat.seat.name}: {note}")
+        _ask(steps, host, agree)
+        apply(steps, sysfs, state, libvirt, host=host, say=say)
+        if steps:
+            _check_done(plan(assignment_of(wish, after := _look(sysfs, libvirt)), after))
+    return len(steps)
+
+
+def assignment_of(wish: Wish, host: Host) -> Assignment:
+    """Return `assign`'s answer for a machine on which it was just carried out."""
+    try:
+        return assign(wish, host)
+    except AssignmentError as error:
+        raise ApplyError(
+            f"after the last step the machine no longer fits the seat file: {error}",
+            hint="`phyllome-seat revert` gives everything back",
+        ) from error
+
+
+def _check_done(left: tuple[Step, ...]) -> None:
+    """Apply is not done until the plan is empty."""
+    if left:
+        raise ApplyError(
+            "after the last step the machine still differs: " + "; ".join(map(str, left)),
+            hint="run `phyllome-seat apply` again; if this stays, `phyllome-seat revert`",
+        )
+
+
+def _ask(steps: tuple[Step, ...], host: Host, agree: Callable[[str], bool]) -> None:
+    armed = next((step for step in steps if isinstance(step, ArmReturn)), None)
+    if armed is None or host.console.ssh or host.console.serial:
+        return
+    question = (
+        "the host loses its last screen or keyboard, and neither an SSH server nor a serial login "
+        f"is up: you can reach it again in {armed.timeout_s} s only, when everything comes back."
+    )
+    if not agree(question):
+        raise ApplyError(
+            "the host could not be reached any more: no SSH server and no serial login is up",
+            hint="start one (`systemctl start ssh`), or run this in a terminal and type yes",
+        )
+
+
+def revert(
+    *,
+    say: Callable[[str], None],
+    lock_wait_s: float = 10.0,
+    stop_first_s: float | None = None,
+    uri: str = SYSTEM,
+) -> tuple[int, tuple[str, ...]]:
+    """Give everything back; return how many steps that took, and what could not be given back.
+
+    Needs no seat file. With libvirt down, what does not need it is given back all the same.
+    With `stop_first_s`, guests of seats are given so many seconds to shut down, then their power
+    is cut; without, one that runs is a refusal.
+    """
+    from phyllome_seat.system.console_return import disarm, is_armed
+
+    sysfs, state = Sysfs("/"), State("/")
+    with state.lock("phyllome-seat revert", lock_wait_s), _connect(uri) as libvirt:
+        prepare(sysfs, state)
+        if libvirt is not None and stop_first_s is not None:
+            ours = [g for g in libvirt.read_guests() if g.seat is not None and g.is_running]
+            _stop(libvirt, [(f"seat {g.seat}", g.name) for g in ours], stop_first_s, True, say)
+        host = _look(sysfs, libvirt)
+        steps = plan_revert(host)
+        apply(steps, sysfs, state, libvirt, host=host, say=say)
+        if is_armed():
+            disarm()
+        return len(steps), find_left(_look(sysfs, libvirt))
+
+
+def start_seats(
+    wish: Wish,
+    names: Sequence[str] = (),
+    *,
+    say: Callable[[str], None],
+    lock_wait_s: float = 10.0,
+    uri: str = SYSTEM,
+) -> None:
+    """Start the guests of these seats, of all without names, with what is plugged in their ports.
+
+    *errors*: ApplyError where `apply` has something to do first, or a guest does not start.
+    """
+    sysfs, state = Sysfs("/"), State("/")
+    seats = _chosen(wish, names)
+    with state.lock("phyllome-seat start", lock_wait_s), _connect(uri) as libvirt:
+        prepare(sysfs, state)
+        host = _look(sysfs, libvirt)
+        assignment = assign(wish, host)
+        if steps := plan(assignment, host):
+            raise ApplyError(
+                f"the seats are not set up: {len(steps)} steps to do, the first: {steps[0]}",
+                hint="run `phyllome-seat apply` first",
+            )
+        for seat in assignment.seats:
+            if seat.seat in seats and seat.seat.guest_name:
+                _start(seat, host, _needed(libvirt), say)
+
+
+def _start(seat: SeatAssignment, host: Host, libvirt: Libvirt, say: Callable[[str], None]) -> None:
+    name = seat.seat.guest_name
+    assert name is not None
+    if any(guest.name == name and guest.is_running for guest in host.guests_known):
+        say(f"seat {seat.seat.name}: guest {name} runs already")
+        return
+    for line in libvirt.start(name, seat.seat.name, wanted_usb(seat, host)):
+        say(f"seat {seat.seat.name}: {line}")
+    say(f"seat {seat.seat.name}: guest {name} started")
+
+
+def stop_seats(
+    wish: Wish,
+    names: Sequence[str] = (),
+    *,
+    say: Callable[[str], None],
+    timeout_s: float = 60.0,
+    force: bool = False,
+    uri: str = SYSTEM,
+) -> tuple[str, ...]:
+    """Ask the guests of these seats to shut down, all at once; return the seats whose did not.
+
+    Each has `timeout_s` seconds; with `force` its power is then cut.
+    """
+    seats = _chosen(wish, names)
+    with _connect(uri) as connected:
+        libvirt = _needed(connected)
+        running = {guest.name for guest in libvirt.read_guests() if guest.is_running}
+        wanted = [(f"seat {s.name}", s.guest_name) for s in seats if s.guest_name in running]
+        if not wanted:
+            say("nothing to do: no guest of these seats runs")
+        return _stop(libvirt, wanted, timeout_s, force, say)
+
+
+def _stop(
+    libvirt: Libvirt,
+    guests: Sequence[tuple[str, str | None]],
+    timeout_s: float,
+    force: bool,
+    say: Callable[[str], None],
+) -> tuple[str, ...]:
+    """Ask all first, then wait for each, so that they shut down side by side."""
+    still = []
+    names = [(seat, name) for seat, name in guests if name is not None]
+    for _, name in names:
+        libvirt.shutdown(name)
+    for seat, name in names:
+        if libvirt.stop(name, timeout_s, force=force):
+            say(f"{seat}: guest {name} stopped")
+        else:
+            still.append(seat)
+            say(
+                f"{seat}: guest {name} did not stop within {timeout_s:g} s: "
+                "shut it down from inside, or use --force"
+            )
+    return tuple(still)
+
+
+def read_guests(uri: str = SYSTEM) -> tuple[Guest, ...] | None:
+    """Return libvirt's domains, None where it is not installed or does not answer."""
+    with _connect(uri) as libvirt:
+        return libvirt.read_guests() if libvirt else None
+
+
+def _look(sysfs: Sysfs, libvirt: Libvirt | None) -> Host:
+    return scan(sysfs, guests=libvirt.read_guests if libvirt else None)
+
+
+def _needed(libvirt: Libvirt | None) -> Libvirt:
+    if libvirt is None:
+        raise ApplyError(
+            "libvirt does not answer", hint="`systemctl start libvirtd` (or virtqemud)"
+        )
+    return libvirt
+
+
+def _chosen(wish: Wish, names: Sequence[str]) -> tuple[Seat, ...]:
+    known = {seat.name for seat in wish.seats}
+    if unknown := [name for name in names if name not in known]:
+        raise AssignmentError(
+            tuple(f"seat {name} is not in {wish.file}" for name in unknown),
+            hint=f"it has: {', '.join(sorted(known)) or 'no seat'}",
+        )
+    return tuple(seat for seat in wish.seats if seat.name in names or not names)
+
+
+class _connect:  # noqa: N801 - used like a function, as contextlib's are, without its import
+    """Libvirt for a ``with``, or None where it is not installed or does not answer."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._libvirt: Libvirt | None = None
+
+    def __enter__(self) -> Libvirt | None:
+        from phyllome_seat.system.guests import Libvirt, NoLibvirtError
+
+        try:
+            self._libvirt = Libvirt(self._uri).__enter__()
+        except NoLibvirtError:
+            self._libvirt = None
+        return self._libvirt
+
+    def __exit__(self, *raised: object) -> None:
+        if self._libvirt is not None:
+            self._libvirt.__exit__(None, None, None)
