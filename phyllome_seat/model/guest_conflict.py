@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from difflib import get_close_matches
 
+from phyllome_seat.model.address import PciAddress, UsbId, UsbPort
 from phyllome_seat.model.claim import Claim, Refusals
 from phyllome_seat.model.devices import Guest, Host, Hostdev, UsbDevice
-from phyllome_seat.model.groups import is_harmless
 from phyllome_seat.model.match import label
 from phyllome_seat.model.match_usb import name_usb
 from phyllome_seat.model.seat import Seat, Wish
@@ -50,65 +50,94 @@ def _refuse_name(seat: Seat, name: str, known: dict[str, Guest], refusals: Refus
 
 def refuse_held(host: Host, claims: tuple[Claim, ...], refusals: Refusals) -> None:
     """Note every function and USB device that another domain has: libvirt would accept both."""
-    for claim in claims:
-        for guest in host.guests_known:
-            if guest.name == claim.seat.guest_name:
+    functions = {address: claim for claim in claims for address in claim.functions}
+    ports = {port: claim for claim in claims for port in claim.all_ports}
+    plugged = _Plugged(host)
+    for guest in host.guests_known:
+        for hostdev in guest.hostdevs:
+            if not _is_in_the_way(guest, hostdev):
                 continue
-            for hostdev in guest.hostdevs:
-                if hostdev.pci is not None:
-                    _refuse_function(host, claim, guest, hostdev, refusals)
-                else:
-                    _refuse_usb(host, claim, guest, hostdev, refusals)
+            if hostdev.pci is not None:
+                _refuse_function(host, functions, guest, hostdev, refusals)
+                continue
+            for device in plugged.meant_by(hostdev):
+                _refuse_usb(ports, device, guest, hostdev, refusals)
 
 
 def _is_in_the_way(guest: Guest, hostdev: Hostdev) -> bool:
     """Whether a hostdev counts: one of ours counts only while its guest runs, we take it out."""
-    is_ours = (hostdev.alias or "").startswith(_OURS)
-    return not is_ours or (hostdev.live and guest.is_running)
+    return not _is_ours(hostdev) or (hostdev.live and guest.is_running)
+
+
+def _is_ours(hostdev: Hostdev) -> bool:
+    return (hostdev.alias or "").startswith(_OURS)
 
 
 def _refuse_function(
-    host: Host, claim: Claim, guest: Guest, hostdev: Hostdev, refusals: Refusals
+    host: Host,
+    functions: dict[PciAddress, Claim],
+    guest: Guest,
+    hostdev: Hostdev,
+    refusals: Refusals,
 ) -> None:
     device = host.by_address.get(hostdev.pci) if hostdev.pci else None
-    if device is None or not _is_in_the_way(guest, hostdev):
+    if device is None:
         return
-    if device.address in claim.functions:
-        line = claim.functions[device.address]
-        refusals.add(f"{label(device)} of seat {claim.seat.name} {_way_out(guest, hostdev)}", line)
-    elif hostdev.live and guest.is_running and is_harmless(device.driver):
-        # It blocks no bind, but its group is open: vfio_group_open() answers -EBUSY.
-        for address in claim.functions:
-            if device in host.group_of(address) and device.iommu_group is not None:
-                shares = f"shares IOMMU group {device.iommu_group} with {label(device)}, which"
-                mine = label(host.by_address[address])
-                line = claim.functions[address]
-                refusals.add(f"{mine} {shares} {_way_out(guest, hostdev)}", line)
+    claim = functions.get(device.address)
+    if claim:
+        if claim.seat.guest_name != guest.name:
+            what = f"{label(device)} of seat {claim.seat.name} {_way_out(guest, hostdev)}"
+            refusals.add(what, claim.functions[device.address])
+        return
+    if not (hostdev.live and guest.is_running):
+        return
+    # It blocks no bind, but its group is open: vfio_group_open() answers -EBUSY to another.
+    for member in host.group_of(device.address):
+        claim = functions.get(member.address)
+        if claim and claim.seat.guest_name != guest.name:
+            shares = f"shares IOMMU group {device.iommu_group} with {label(device)}, which"
+            line = claim.functions[member.address]
+            refusals.add(f"{label(member)} {shares} {_way_out(guest, hostdev)}", line)
+
+
+class _Plugged:
+    """The USB devices plugged in now, by both ways in which a domain names one."""
+
+    def __init__(self, host: Host) -> None:
+        self.by_number: dict[tuple[int, int], UsbDevice] = {}
+        self.by_id: dict[UsbId, list[UsbDevice]] = {}
+        for device in host.usb:
+            if not device.remembered:
+                self.by_number[device.bus, device.number] = device
+                self.by_id.setdefault(device.id, []).append(device)
+
+    def meant_by(self, hostdev: Hostdev) -> list[UsbDevice]:
+        """Return the devices that a hostdev may be; by id, any of the same."""
+        if hostdev.usb_bus is None or hostdev.usb_number is None:
+            return self.by_id.get(hostdev.usb_id, []) if hostdev.usb_id else []
+        device = self.by_number.get((hostdev.usb_bus, hostdev.usb_number))
+        return [device] if device else []
 
 
 def _refuse_usb(
-    host: Host, claim: Claim, guest: Guest, hostdev: Hostdev, refusals: Refusals
+    ports: dict[UsbPort, Claim],
+    device: UsbDevice,
+    guest: Guest,
+    hostdev: Hostdev,
+    refusals: Refusals,
 ) -> None:
-    if not _is_in_the_way(guest, hostdev):
-        return
-    for device in host.usb:
-        if not _is_meant(hostdev, device) or device.port is None or device.remembered:
-            continue
-        port = device.port
-        places = (p for p in claim.all_ports if p == port or port.is_below(p))
-        place = next(places, None)
-        if place is not None:
-            what = f"{name_usb(device)} of seat {claim.seat.name} {_way_out(guest, hostdev)}"
-            refusals.add(what, claim.ports.get(place, 0))
-
-
-def _is_meant(hostdev: Hostdev, device: UsbDevice) -> bool:
-    if hostdev.usb_bus is not None:
-        return (hostdev.usb_bus, hostdev.usb_number) == (device.bus, device.number)
-    return hostdev.usb_id == device.id
+    place = device.port
+    while place and place not in ports:
+        place = place.parent
+    claim = ports[place] if place else None
+    if place and claim and claim.seat.guest_name != guest.name:
+        what = f"{name_usb(device)} of seat {claim.seat.name} {_way_out(guest, hostdev)}"
+        refusals.add(what, claim.ports.get(place, claim.seat.line))
 
 
 def _way_out(guest: Guest, hostdev: Hostdev) -> str:
+    if _is_ours(hostdev):
+        return f"is in guest {guest.name}, which is running: `phyllome-seat stop {guest.seat}`"
     if hostdev.live and guest.is_running:
         return f"is in guest {guest.name}, which is running: stop it and take the device out of it"
     return f"is in the definition of guest {guest.name}: take it out (virsh edit {guest.name})"

@@ -733,7 +733,9 @@ def test_what_we_gave_another_guest_moves_when_that_guest_is_off_and_only_then()
     )
 
     assert taken(wish, off)[0][0] == LEFT_GPU
-    assert "is in guest right, which is running" in refusal(wish, running)
+    assert refusal(wish, running) == (
+        f"{LEFT_NAME} of seat left is in guest right, which is running: `phyllome-seat stop right`"
+    )
 
 
 def test_a_running_guest_with_another_member_of_the_group_is_in_the_way():
