@@ -20,6 +20,8 @@ from phyllome_seat.system.udev_db import read_udev
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from phyllome_seat.model.address import UsbSpeed
 
 _DEVICES = "sys/bus/usb/devices/"
@@ -33,6 +35,7 @@ _USB3_ROOT_HUB = "1d6b/3"
 class _Bus:
     """The root hub of one bus; on a controller that is not PCI, ``controller`` is None."""
 
+    path: str
     controller: PciAddress | None
     speed: UsbSpeed
 
@@ -49,12 +52,12 @@ def read_usb(sysfs: Sysfs) -> tuple[tuple[UsbDevice, ...], tuple[UsbSocket, ...]
     """Return what is plugged in where, and the sockets of all hubs."""
     names = sysfs.list(_DEVICES)
     buses = _read_buses(sysfs, names)
-    interfaces = _read_interfaces(sysfs, names)
+    interfaces = _read_interfaces(sysfs, names, buses)
     devices = [
         device
         for name in names
         if "-" in name and ":" not in name
-        for device in (_read_device(sysfs, name, buses, interfaces.get(name, [])),)
+        for device in (_read_device(sysfs, name, buses, interfaces.get(name, ())),)
         if device is not None
     ]
     hubs = [
@@ -94,25 +97,40 @@ def _read_buses(sysfs: Sysfs, names: tuple[str, ...]) -> dict[str, _Bus]:
             above = find_addresses(path)
             product = _read_uevent(sysfs, path).get("PRODUCT", "")
             buses[name[3:]] = _Bus(
+                path,
                 above[-1] if above else None,
                 "usb3" if product.startswith(_USB3_ROOT_HUB + "/") else "usb2",
             )
     return buses
 
 
-def _read_interfaces(sysfs: Sysfs, names: tuple[str, ...]) -> dict[str, list[_Interface]]:
-    """Return the interfaces of each device by its name, a root hub's by ``usb3``."""
+def _find_folder(name: str, buses: dict[str, _Bus]) -> str | None:
+    """Return a device's own folder, which its name tells: each hub's holds what is behind it."""
+    number, _, chain = name.partition("-")
+    if number not in buses:
+        return None
+    folder = buses[number].path
+    if chain != "0":  # what is so called is the root hub itself
+        ports = chain.split(".")
+        for depth in range(len(ports)):
+            folder += f"/{number}-{'.'.join(ports[: depth + 1])}"
+    return folder
+
+
+def _read_interfaces(
+    sysfs: Sysfs, names: tuple[str, ...], buses: dict[str, _Bus]
+) -> dict[str, list[_Interface]]:
+    """Return the interfaces of each device by its name, a root hub's by ``3-0``."""
     interfaces: dict[str, list[_Interface]] = {}
     for name in names:
         device, colon, number = name.partition(":")
-        if not colon:
+        folder = _find_folder(device, buses) if colon else None
+        if folder is None:
             continue
-        path = sysfs.target(_DEVICES + name) or _DEVICES + name
+        path = f"{folder}/{name}"
         event = _read_uevent(sysfs, path)
         kind = _find_kind(event.get("INTERFACE", ""))
         if kind is not None:
-            if device.endswith("-0"):
-                device = "usb" + device[:-2]
             interface = _Interface(number, kind, event.get("DRIVER"), path)
             interfaces.setdefault(device, []).append(interface)
     for of_device in interfaces.values():
@@ -130,10 +148,12 @@ def _find_kind(text: str) -> str | None:
 
 
 def _read_device(
-    sysfs: Sysfs, name: str, buses: dict[str, _Bus], interfaces: list[_Interface]
+    sysfs: Sysfs, name: str, buses: dict[str, _Bus], interfaces: Sequence[_Interface]
 ) -> UsbDevice | None:
     """Return one device, None when it has gone or is not ready."""
-    path = sysfs.target(_DEVICES + name) or _DEVICES + name
+    path = _find_folder(name, buses)
+    if path is None:
+        return None
     event = _read_uevent(sysfs, path)
     try:
         vendor, product = event.get("PRODUCT", "").split("/")[:2]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +41,6 @@ class Sysfs:
         except _MISSING:
             return None
         try:
-            if not self._is_host and not stat.S_ISREG(os.fstat(fd).st_mode):
-                return None
             content = os.read(fd, 4096)
             if len(content) < 4096:
                 # a sysfs attribute comes whole in its first read; a /proc file may not
@@ -127,20 +124,22 @@ class Sysfs:
         """Return a file descriptor for reading. Raises OSError."""
         if self._is_host:
             return os.open(self._prefix + path, _READ)
-        if path.rpartition("/")[0] in self._plain:
-            try:
-                return os.open(self._prefix + path, _READ | os.O_NOFOLLOW)
-            except OSError as error:
-                if error.errno != errno.ELOOP:
-                    raise
+        try:
+            return os.open(self._inside(path, follow_last=False), _READ | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno != errno.ELOOP:  # what O_NOFOLLOW says of a link: open(2)
+                raise
         return os.open(self._inside(path), _READ | os.O_NOFOLLOW)
 
     def _inside(self, path: str, *, follow_last: bool = True) -> str:
         """Return the real path for `path` below the root, links resolved inside it."""
-        if self._is_host or (not follow_last and path.rpartition("/")[0] in self._plain):
+        known = path.rpartition("/")[0]
+        if self._is_host or (not follow_last and known in self._plain):
             return self._prefix + path
-        done: list[str] = []
-        todo = path.split("/")[::-1]
+        while known and known not in self._plain:
+            known = known.rpartition("/")[0]
+        done = known.split("/") if known else []
+        todo = path[len(known) :].split("/")[::-1]
         links = 0
         while todo:
             name = todo.pop()

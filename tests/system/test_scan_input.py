@@ -3,7 +3,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phyllome_seat.model.address import PciAddress, UsbPort
@@ -105,6 +105,7 @@ ATTRIBUTES = (
 )
 
 
+@settings(deadline=None, max_examples=50)  # a tree of files for each
 @given(st.dictionaries(st.sampled_from(ATTRIBUTES), st.binary(max_size=60)))
 def test_any_bytes_in_any_attribute_are_read(attributes):
     files = event(KEYBOARD, 5)
@@ -115,6 +116,7 @@ def test_any_bytes_in_any_attribute_are_read(attributes):
     assert device.name.isprintable()
 
 
+@settings(deadline=None, max_examples=50)  # a tree of files for each
 @given(st.binary(max_size=200))
 def test_any_bytes_in_udevs_database_are_read(content):
     files = event(KEYBOARD, 5) | {"run/udev/data/c13:69": content}

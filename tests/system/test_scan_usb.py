@@ -3,7 +3,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phyllome_seat.model.address import UsbId, UsbPort
@@ -185,7 +185,9 @@ def test_a_device_that_tells_no_name_has_the_databases(tmp_path):
 
 
 def test_a_device_deeper_than_usb_allows_has_no_place(tmp_path):
-    (device,), _ = read(tmp_path, BOTH_SPEEDS, usb(f"{XHCI}/usb1/1-1.1.1.1.1.1.1"))
+    hubs = "/".join("1-" + ".".join("1" * depth) for depth in range(1, 8))
+
+    (device,), _ = read(tmp_path, BOTH_SPEEDS, usb(f"{XHCI}/usb1/{hubs}"))
 
     assert device.port is None
 
@@ -193,6 +195,7 @@ def test_a_device_deeper_than_usb_allows_has_no_place(tmp_path):
 ATTRIBUTES = ("uevent", "manufacturer", "product", "serial", "speed", "connect_type")
 
 
+@settings(deadline=None, max_examples=50)  # a tree of files for each
 @given(
     st.dictionaries(st.sampled_from(ATTRIBUTES), st.binary(max_size=60)),
     st.sampled_from(["usb1", "usb1/1-4", "usb1/1-0:1.0", "usb1/1-4/1-4:1.0"]),
@@ -205,6 +208,7 @@ def test_any_bytes_in_any_attribute_are_read_or_left_out(attributes, where):
     assert {d.sysname for d in devices} <= {"1-4"}
 
 
+@settings(deadline=None, max_examples=50)  # a tree of files for each
 @given(st.text(alphabet="0123456789-.:usbport", max_size=12).filter(lambda n: n not in ".."))
 def test_any_name_of_a_folder_is_read_or_left_out(name):
     files = BOTH_SPEEDS | {

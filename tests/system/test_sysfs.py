@@ -87,7 +87,7 @@ def test_a_folder_that_comes_later_is_seen(tmp_path):
 def test_a_pipe_in_a_recorded_tree_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "pipe")
 
-    assert Sysfs(str(tmp_path)).read("pipe") is None
+    assert not Sysfs(str(tmp_path)).read("pipe")
 
 
 def test_links_that_go_round_in_circles_end(tmp_path):
