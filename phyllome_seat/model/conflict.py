@@ -17,6 +17,7 @@ _WAYS_OUT = {
     "network": "name another, or let the host use another network card",
     "console": "name another, or give the host's screen up by `console: none`",
     "keyboard": "name another, or give the host's last keyboard up by `console: none`",
+    "guest": "stop that guest and take the device out of it",
 }
 
 
@@ -193,16 +194,21 @@ def refuse_protected(
 
 
 def _needed(host: Host, claim: Claim, protected: Protected) -> Iterator[tuple[str, int, Reason]]:
-    """Yield what a seat claims although the host needs it: its name, its line, a reason."""
+    """Yield what a seat claims although the host needs it: its name, its line, a reason.
+
+    What the seat's own guest holds already is adopted.
+    """
+    own = {f"domain {g.uuid}" for g in host.guests_known if g.name == claim.seat.guest_name}
     for address, line in claim.functions.items():
-        for reason in protected.pci.get(address, ()):
-            yield label(host.by_address[address]), line, reason
-    for place, reasons in protected.usb.items():
-        around = (port for port in claim.all_ports if port == place or place.is_below(port))
-        port = next(around, None)
-        if port:
-            for reason in reasons:
-                yield str(place), claim.ports.get(port, claim.seat.line), reason
+        what = label(host.by_address[address])
+        yield from (
+            (what, line, r) for r in protected.pci.get(address, ()) if r.evidence not in own
+        )
+    for port in claim.all_ports:
+        line = claim.ports.get(port, claim.seat.line)
+        for place, reasons in protected.usb.items():
+            if place == port or place.is_below(port):
+                yield from ((str(place), line, r) for r in reasons if r.evidence not in own)
 
 
 def _words(reason: Reason) -> str:

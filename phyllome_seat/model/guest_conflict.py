@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from difflib import get_close_matches
 
-from phyllome_seat.model.address import PciAddress, UsbId, UsbPort
+from phyllome_seat.model.address import UsbId, UsbPort
 from phyllome_seat.model.claim import Claim, Refusals
 from phyllome_seat.model.devices import Guest, Host, Hostdev, UsbDevice
 from phyllome_seat.model.match import label
@@ -49,24 +49,27 @@ def _refuse_name(seat: Seat, name: str, known: dict[str, Guest], refusals: Refus
 
 
 def refuse_held(host: Host, claims: tuple[Claim, ...], refusals: Refusals) -> None:
-    """Note every function and USB device that another domain has: libvirt would accept both."""
+    """Note every function and USB device that another domain has: libvirt would accept both.
+
+    What a running domain of somebody else holds is among what `protect` finds.
+    """
     functions = {address: claim for claim in claims for address in claim.functions}
     ports = {port: claim for claim in claims for port in claim.all_ports}
     plugged = _Plugged(host)
     for guest in host.guests_known:
         for hostdev in guest.hostdevs:
-            if not _is_in_the_way(guest, hostdev):
+            if not _counts(guest, hostdev):
                 continue
             if hostdev.pci is not None:
-                _refuse_function(host, functions, guest, hostdev, refusals)
+                _refuse_function(host, functions.get(hostdev.pci), guest, hostdev, refusals)
                 continue
             for device in plugged.meant_by(hostdev):
                 _refuse_usb(ports, device, guest, hostdev, refusals)
 
 
-def _is_in_the_way(guest: Guest, hostdev: Hostdev) -> bool:
-    """Whether a hostdev counts: one of ours counts only while its guest runs, we take it out."""
-    return not _is_ours(hostdev) or (hostdev.live and guest.is_running)
+def _counts(guest: Guest, hostdev: Hostdev) -> bool:
+    """Whether a hostdev is in the way: ours only while its guest runs, else we take it out."""
+    return _is_ours(hostdev) == (hostdev.live and guest.is_running)
 
 
 def _is_ours(hostdev: Hostdev) -> bool:
@@ -74,30 +77,11 @@ def _is_ours(hostdev: Hostdev) -> bool:
 
 
 def _refuse_function(
-    host: Host,
-    functions: dict[PciAddress, Claim],
-    guest: Guest,
-    hostdev: Hostdev,
-    refusals: Refusals,
+    host: Host, claim: Claim | None, guest: Guest, hostdev: Hostdev, refusals: Refusals
 ) -> None:
-    device = host.by_address.get(hostdev.pci) if hostdev.pci else None
-    if device is None:
-        return
-    claim = functions.get(device.address)
-    if claim:
-        if claim.seat.guest_name != guest.name:
-            what = f"{label(device)} of seat {claim.seat.name} {_way_out(guest, hostdev)}"
-            refusals.add(what, claim.functions[device.address])
-        return
-    if not (hostdev.live and guest.is_running):
-        return
-    # It blocks no bind, but its group is open: vfio_group_open() answers -EBUSY to another.
-    for member in host.group_of(device.address):
-        claim = functions.get(member.address)
-        if claim and claim.seat.guest_name != guest.name:
-            shares = f"shares IOMMU group {device.iommu_group} with {label(device)}, which"
-            line = claim.functions[member.address]
-            refusals.add(f"{label(member)} {shares} {_way_out(guest, hostdev)}", line)
+    if claim and hostdev.pci and claim.seat.guest_name != guest.name:
+        what = f"{label(host.by_address[hostdev.pci])} of seat {claim.seat.name}"
+        refusals.add(f"{what} {_way_out(guest, hostdev)}", claim.functions[hostdev.pci])
 
 
 class _Plugged:
@@ -138,8 +122,6 @@ def _refuse_usb(
 def _way_out(guest: Guest, hostdev: Hostdev) -> str:
     if _is_ours(hostdev):
         return f"is in guest {guest.name}, which is running: `phyllome-seat stop {guest.seat}`"
-    if hostdev.live and guest.is_running:
-        return f"is in guest {guest.name}, which is running: stop it and take the device out of it"
     return f"is in the definition of guest {guest.name}: take it out (virsh edit {guest.name})"
 
 

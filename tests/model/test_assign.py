@@ -697,26 +697,34 @@ def test_a_domain_of_somebody_else_is_not_created_again_and_ours_is_left_as_crea
     assert assign(wish, ours).seats[0].seat.guest_name == "box"
 
 
-@pytest.mark.parametrize(
-    ("state", "live", "words"),
-    [
-        ("running", True, "is in guest old, which is running: stop it and take the device out"),
-        ("running", False, "is in the definition of guest old: take it out (virsh edit old)"),
-        ("shut off", False, "is in the definition of guest old: take it out (virsh edit old)"),
-    ],
-)
-def test_a_function_that_another_guest_has_is_refused(state, live, words):
-    hostdev = Hostdev(pci=address(LEFT_SOUND), live=live)
+@pytest.mark.parametrize("state", ["running", "shut off"])
+def test_a_function_in_the_definition_of_another_guest_is_refused(state):
+    hostdev = Hostdev(pci=address(LEFT_SOUND))
     host = guests(two_seat_pc(), Guest("old", "u2", state, hostdevs=(hostdev,)))
 
-    assert refusal(one_seat(gpu=pci(LEFT_GPU), domain="win11"), host).startswith(
-        f"0000:01:00.1 (AD104 Audio) of seat left {words}"
+    assert refusal(one_seat(gpu=pci(LEFT_GPU), domain="win11"), host) == (
+        "0000:01:00.1 (AD104 Audio) of seat left is in the definition of guest old: "
+        "take it out (virsh edit old)"
     )
 
 
-def test_a_function_that_the_seats_own_guest_has_already_is_adopted():
-    hostdev = Hostdev(pci=address(LEFT_GPU))
-    host = replace(two_seat_pc(), guests=(Guest("win11", "u3", hostdevs=(hostdev,)),))
+def test_a_function_that_another_guest_holds_now_is_refused_with_all_of_its_group():
+    hostdev = Hostdev(pci=address(LEFT_SOUND), live=True)
+    host = guests(two_seat_pc(), Guest("old", "u2", "running", hostdevs=(hostdev,)))
+
+    gpu, sound = refusals(one_seat(gpu=pci(LEFT_GPU), domain="win11"), host)
+
+    assert gpu.startswith(f"{LEFT_NAME} cannot go to seat left: shares IOMMU group 1 with 0000:01:")
+    assert sound == (
+        "0000:01:00.1 (AD104 Audio) cannot go to seat left: is held by guest old (domain u2): "
+        "stop that guest and take the device out of it"
+    )
+
+
+@pytest.mark.parametrize("state", ["running", "shut off"])
+def test_a_function_that_the_seats_own_guest_has_already_is_adopted(state):
+    hostdevs = (Hostdev(pci=address(LEFT_GPU)), Hostdev(pci=address(LEFT_GPU), live=True))
+    host = replace(two_seat_pc(), guests=(Guest("win11", "u3", state, hostdevs=hostdevs),))
 
     assert taken(one_seat(gpu=pci(LEFT_GPU), domain="win11"), host)[0][0] == LEFT_GPU
 
@@ -743,25 +751,24 @@ def test_a_running_guest_with_another_member_of_the_group_is_in_the_way():
     host = with_function(two_seat_pc(), RIGHT_USB, iommu_group=14, driver="vfio-pci")
     host = guests(host, Guest("old", "u5", "running", hostdevs=(hostdev,)))
 
-    assert refusal(one_seat(usb=(pci(LEFT_USB),)), host).startswith(
-        "0000:03:00.0 (FL1100 USB 3.0) shares IOMMU group 14 with 0000:04:00.0 (FL1100 USB 3.0), "
-        "which is in guest old"
+    assert refusal(one_seat(usb=(pci(LEFT_USB),)), host) == (
+        "0000:03:00.0 (FL1100 USB 3.0) cannot go to seat left: shares IOMMU group 14 with "
+        "0000:04:00.0 (FL1100 USB 3.0), which is held by guest old (domain u5): "
+        "stop that guest and take the device out of it"
     )
 
 
 @pytest.mark.parametrize(
-    "hostdev",
+    ("hostdev", "words"),
     [
-        Hostdev(usb_bus=2, usb_number=14, live=True),
-        Hostdev(usb_id=UsbId(0x0781, 0x5581)),
+        (Hostdev(usb_bus=2, usb_number=14, live=True), "cannot go to seat left: is held by guest"),
+        (Hostdev(usb_id=UsbId(0x0781, 0x5581)), "(Ultra) of seat left is in the definition of"),
     ],
 )
-def test_a_usb_device_that_another_guest_has_is_refused(hostdev):
+def test_a_usb_device_that_another_guest_has_is_refused(hostdev, words):
     host = guests(two_seat_pc(), Guest("old", "u6", "running", hostdevs=(hostdev,)))
 
-    assert refusal(one_seat(usb=(socket((3,)),)), host).startswith(
-        "0000:00:14.0/usb3/13 (Ultra) of seat left is in "
-    )
+    assert refusal(one_seat(usb=(socket((3,)),)), host).startswith(f"0000:00:14.0/usb3/13 {words}")
 
 
 def test_guests_larger_than_the_pc_are_refused():
