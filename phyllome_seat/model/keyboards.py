@@ -1,0 +1,62 @@
+"""Which places hold the last keyboards of the host."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+
+from phyllome_seat.model.address import PciAddress, UsbPort
+from phyllome_seat.model.devices import InputDevice
+
+# A keyboard on no USB and no PCI device is real where it is wired to the board (PS/2, I2C). Of
+# these buses it is made by a program, or hangs on a radio that may leave with its controller:
+# include/uapi/linux/input.h, BUS_USB, BUS_BLUETOOTH, BUS_VIRTUAL.
+_UNPLACED = frozenset({0x03, 0x05, 0x06})
+# A security key types its codes as a keyboard does, and has no keys: Yubico, by its USB vendor id.
+_NOT_TYPED_ON = frozenset({0x1050})
+
+
+def find_last_keyboards(
+    inputs: tuple[InputDevice, ...], leaving: Collection[PciAddress], ports: Collection[UsbPort]
+) -> tuple[tuple[InputDevice, ...], frozenset[PciAddress], frozenset[UsbPort]]:
+    """Return the last keyboards, and the functions and USB places that hold all of them.
+
+    They are those that stay when `leaving` and `ports` have left, or, when none stays, those that
+    leave: then every place of any of them counts. A hub holds what is behind it and counts where
+    no single place does. No places where one keyboard more would remain, or there never was one.
+    """
+    keyboards = tuple(device for device in inputs if _is_real(device))
+    gone, going = frozenset(leaving), frozenset(ports)
+    kept = tuple(k for k in keyboards if not _leaves(k, gone, going))
+    last = kept or keyboards
+    functions = Counter(a for k in last for a in {k.pci, k.usb and k.usb.controller} if a)
+    places = Counter(port for k in last for port in _above(k.usb))
+    if not kept:
+        return last, frozenset(functions), frozenset(k.usb for k in last if k.usb)
+    pci = frozenset(address for address, count in functions.items() if count == len(last))
+    usb = [port for port, count in places.items() if count == len(last)]
+    deepest = max(usb, key=lambda port: len(port.ports), default=None)
+    return last, pci, frozenset({deepest} if deepest else ())
+
+
+def _is_real(device: InputDevice) -> bool:
+    """Whether a person at the host can type text on it."""
+    if not device.is_keyboard or device.remembered or device.vendor in _NOT_TYPED_ON:
+        return False
+    is_placed = device.pci is not None or device.usb is not None
+    return is_placed or device.bus_type not in _UNPLACED
+
+
+def _leaves(
+    keyboard: InputDevice, leaving: frozenset[PciAddress], ports: frozenset[UsbPort]
+) -> bool:
+    if keyboard.pci in leaving or (keyboard.usb and keyboard.usb.controller in leaving):
+        return True
+    return any(port in ports for port in _above(keyboard.usb))
+
+
+def _above(port: UsbPort | None) -> Iterator[UsbPort]:
+    """Yield a USB place and those of the hubs it is behind."""
+    while port:
+        yield port
+        port = port.parent
