@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phyllome_seat.model.address import PciAddress, PciId, UsbId
@@ -58,6 +58,7 @@ from tests.model.hosts import (
     with_function,
     with_pci,
 )
+from tests.recorded import count_tested, recorded
 
 LEFT_NAME = "0000:01:00.0 (GeForce RTX 4070)"
 RIGHT_NAME = "0000:02:00.0 (Radeon RX 7800 XT)"
@@ -792,31 +793,31 @@ def test_guests_larger_than_the_pc_are_refused():
 
 # Real machines, recorded
 
-IOMMU = Path(__file__).parents[3] / "shared/data/iommu"
-MACHINES = sorted(IOMMU.glob("*.json")) if IOMMU.is_dir() else []
+MACHINES = (
+    "64kramsystem_vga_passthrough",
+    "64kramsystem_vga_passthrough_2",
+    "64kramsystem_vga_passthrough_3",
+    "64kramsystem_vga_passthrough_4",
+    "Mistikan_hl_cluster",
+    "OzzyHelix_virtio_guide",
+    "sirspudd_chaos_reins",
+)
 
 
-def recorded(path: Path) -> tuple[Host, dict[str, object]]:
-    """Return a machine with a driver on all that the truth calls an endpoint: no list has any."""
-    machine = json.loads(path.read_text(encoding="utf-8"))
+def machine(name: str) -> tuple[Host, dict[str, Any]]:
+    """Return a machine, with a driver on all that the truth calls an endpoint: no list has any."""
+    recording = json.loads(recorded(f"iommu/{name}.json").read_text(encoding="utf-8"))
     devices = []
-    for where, device in machine["devices"].items():
+    for where, device in recording["devices"].items():
         code = int(device["class_id"], 16) << 8
         if code == USB & ~0xFF:
             code = USB
         is_bridge = device["class_id"].startswith("06")
         driver = ("pcieport" if device["class_id"] == "0604" else None) if is_bridge else "some"
-        devices.append(
-            function(
-                where,
-                f"{device['vendor']}:{device['device']}",
-                code,
-                device["group"],
-                driver,
-                name=device["desc"],
-            )
-        )
-    return Host(pci=tuple(devices)), machine["truth"]
+        what = f"{device['vendor']}:{device['device']}"
+        devices.append(function(where, what, code, device["group"], driver, name=device["desc"]))
+    count_tested("machines", name)
+    return Host(pci=tuple(devices)), recording["truth"]
 
 
 def named_after(sentence: str, words: str) -> set[str]:
@@ -824,10 +825,9 @@ def named_after(sentence: str, words: str) -> set[str]:
     return {word.strip(",:") for word in rest.split() if word.count(":") >= 2 and "." in word}
 
 
-@pytest.mark.skipif(not MACHINES, reason="no recorded machines in ../shared/data/iommu")
-@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.stem)
-def test_each_recorded_gpu_is_accepted_or_refused_naming_exactly_what_blocks_it(path):
-    host, truth = recorded(path)
+@pytest.mark.parametrize("name", MACHINES)
+def test_each_recorded_gpu_is_accepted_or_refused_naming_exactly_what_blocks_it(name):
+    host, truth = machine(name)
 
     for gpu in truth["gpus"]:
         wish = one_seat(gpu=pci(gpu["bdf"], host))
@@ -841,10 +841,9 @@ def test_each_recorded_gpu_is_accepted_or_refused_naming_exactly_what_blocks_it(
         assert named_after(shares[0], "with ") == set(gpu["foreign_endpoints"])
 
 
-@pytest.mark.skipif(not MACHINES, reason="no recorded machines in ../shared/data/iommu")
-@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.stem)
-def test_each_recorded_usb_controller_is_accepted_or_refused_naming_all_others(path):
-    host, truth = recorded(path)
+@pytest.mark.parametrize("name", MACHINES)
+def test_each_recorded_usb_controller_is_accepted_or_refused_naming_all_others(name):
+    host, truth = machine(name)
 
     for controller in truth["usb_controllers"]:
         wish = one_seat(usb=(pci(controller["bdf"], host),))
@@ -856,9 +855,8 @@ def test_each_recorded_usb_controller_is_accepted_or_refused_naming_all_others(p
         assert named_after(shares[0], "with ") == set(controller["others"])
 
 
-@pytest.mark.skipif(not MACHINES, reason="no recorded machines in ../shared/data/iommu")
 def test_a_recorded_member_without_a_driver_blocks_no_usb_controller():
-    host, _ = recorded(IOMMU / "Mistikan_hl_cluster.json")
+    host, _ = machine("Mistikan_hl_cluster")
     driverless = with_function(host, "0000:00:14.2", driver=None)
     wish = one_seat(usb=(pci("0000:00:14.0", host),))
 
@@ -907,6 +905,7 @@ machines = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(machines, st.lists(wanted_seats, max_size=3, unique_by=lambda s: s.name), st.booleans())
 def test_what_is_assigned_is_named_whole_in_its_groups_and_only_one_seats(host, wanted, keeps):
     wish = Wish(tuple(wanted), console="keep" if keeps else "none")
