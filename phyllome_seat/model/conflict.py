@@ -199,11 +199,15 @@ def _needed(host: Host, claim: Claim, protected: Protected) -> Iterator[tuple[st
     What the seat's own guest holds already is adopted.
     """
     own = {f"domain {g.uuid}" for g in host.guests_known if g.name == claim.seat.guest_name}
+    said: set[tuple[int | None, Reason]] = set()
     for address, line in claim.functions.items():
-        what = label(host.by_address[address])
-        yield from (
-            (what, line, r) for r in protected.pci.get(address, ()) if r.evidence not in own
-        )
+        device = host.by_address[address]
+        for reason in protected.pci.get(address, ()):
+            # What one member of a group is needed for, all are: once is enough.
+            once = device.iommu_group, reason
+            if reason.evidence not in own and once not in said:
+                said.add(once)
+                yield label(device), line, reason
     for port in claim.all_ports:
         line = claim.ports.get(port, claim.seat.line)
         for place, reasons in protected.usb.items():
