@@ -22,10 +22,10 @@ from phyllome_seat.model.domain_xml import (
 )
 from phyllome_seat.model.guest import alias_of, pci_source
 from phyllome_seat.model.guest_place import (
+    find_unused,
     free_place,
-    is_free,
     leave_place,
-    root_ports,
+    pci_controllers,
     seat_together,
     sit_together,
 )
@@ -79,7 +79,7 @@ def restore_guest(current_xml: str, before_xml: str | None) -> str:
     if before_xml is None:
         return current_xml if same(domain, parse_domain(current_xml)) else render_domain(domain)
     before = parse_domain(before_xml)
-    _remove_new_ports(domain, before)
+    _remove_new_buses(domain, before)
     if same(_comparable(domain), _comparable(before)):
         return before_xml
     return render_domain(domain)
@@ -238,17 +238,18 @@ def _place_units(domain: Element, ours: Element, pci: tuple[GuestPci, ...]) -> N
 # -- on the way back -------------------------------------------------------------------------------
 
 
-def _remove_new_ports(domain: Element, before: Element) -> None:
-    """Remove free root ports that `before` has not, from the last one down.
+def _remove_new_buses(domain: Element, before: Element) -> None:
+    """Remove ports and bridges that `before` has not and nothing uses, from the last one down.
 
-    The indexes of PCI controllers are bus numbers: a hole below a port in use would be filled
-    again by libvirt, so the first port that stays ends it.
+    Their indexes are bus numbers: a hole below one that is used would be filled again by libvirt,
+    so the first that stays ends it. A conventional PCI device brings a bridge beside a port.
     """
-    kept = {index for index, _ in root_ports(before)}
-    for index, port in reversed(root_ports(domain)):
-        if index in kept or not is_free(domain, index):
+    controllers = pci_controllers(domain)
+    unused = find_unused(domain, controllers.keys() - pci_controllers(before).keys())
+    for bus in sorted(controllers, reverse=True):
+        if bus not in unused:
             return
-        remove(child(domain, "devices"), port)
+        remove(child(domain, "devices"), controllers[bus])
 
 
 def _comparable(domain: Element) -> Element:
@@ -258,7 +259,7 @@ def _comparable(domain: Element) -> Element:
     from copy import deepcopy
 
     copy = deepcopy(domain)
-    for _, port in root_ports(copy):
-        for address in port.findall("address"):
+    for controller in pci_controllers(copy).values():
+        for address in controller.findall("address"):
             address.attrib.pop("multifunction", None)
     return copy

@@ -91,31 +91,29 @@ def free_place(domain: Element) -> GuestPlace:
         if not free:
             raise DomainXmlError("no slot is free on the guest's PCI bus")
         return free[0]
-    buses = {place.bus for place in taken if place}
-    ports = [index for index, _ in root_ports(domain)]
-    for bus in ports:
-        if bus not in buses:
-            return GuestPlace(bus, 0)
-    bus = max([0, *_pci_indexes(domain)]) + 1
+    controllers = pci_controllers(domain)
+    ports = {bus for bus, c in controllers.items() if c.get("model") == ROOT_PORT}
+    for bus in sorted(ports - {place.bus for place in taken if place}):
+        return GuestPlace(bus, 0)
+    bus = max([0, *controllers]) + 1
     new = {"type": "pci", "index": str(bus), "model": ROOT_PORT}
     add(child(domain, "devices"), "controller", new)
     return GuestPlace(bus, 0)
 
 
-def root_ports(domain: Element) -> list[tuple[int, Element]]:
-    """Return the guest's root ports with their index, lowest first."""
-    ports = domain.findall(f"devices/controller[@model='{ROOT_PORT}']")
-    return sorted(((_index(port), port) for port in ports), key=lambda pair: pair[0])
+def pci_controllers(domain: Element) -> dict[int, Element]:
+    """Return what carries the guest's PCI buses, by bus number: roots, ports and bridges."""
+    return {_index(c): c for c in domain.findall("devices/controller[@type='pci']")}
 
 
-def is_free(domain: Element, port: int) -> bool:
-    """Return whether nothing sits behind the root port with this index."""
-    places = (place_of(device) for device in domain.findall("devices/*"))
-    return all(place is None or place.bus != port for place in places)
-
-
-def _pci_indexes(domain: Element) -> list[int]:
-    return [_index(c) for c in domain.findall("devices/controller[@type='pci']")]
+def find_unused(domain: Element, buses: set[int]) -> set[int]:
+    """Return which of these buses carry no device, but for bridges to one another."""
+    unused = set(buses)
+    own = {id(c): bus for bus, c in pci_controllers(domain).items()}
+    places = [(own.get(id(d)), place_of(d)) for d in domain.findall("devices/*")]
+    while used := {p.bus for bus, p in places if p and p.bus in unused and bus not in unused}:
+        unused -= used
+    return unused
 
 
 def _index(controller: Element) -> int:

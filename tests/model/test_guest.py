@@ -256,6 +256,27 @@ def test_root_ports_that_came_with_our_devices_go_with_them():
     assert restore_guest(filled, OWNERS_GUEST) == OWNERS_GUEST
 
 
+def test_a_bridge_that_came_with_our_devices_goes_with_them():
+    edited = edit_guest(OWNERS_GUEST, "left", SEAT)
+    bridge = """    <controller type='pci' index='4' model='pcie-to-pci-bridge'>
+      <address type='pci' domain='0x0000' bus='0x05' slot='0x00' function='0x0'/>
+    </controller>
+    <controller type='pci' index='5' model='pcie-root-port'/>
+"""
+
+    assert restore_guest(with_device(edited, bridge), OWNERS_GUEST) == OWNERS_GUEST
+
+
+@given(st.lists(st.sets(st.sampled_from(SEAT)).map(lambda s: tuple(p for p in SEAT if p in s))))
+def test_however_often_it_was_edited_it_comes_back(edits):
+    for xml in (OWNERS_GUEST, I440FX_GUEST, with_device(OWNERS_GUEST, OWNERS_CARD)):
+        edited = xml
+        for pci in edits:
+            edited = edit_guest(edited, "left", pci)
+            assert not needs_edit(edited, "left", pci)
+        assert restore_guest(edited, xml) == xml
+
+
 def test_what_the_owner_changed_since_stays():
     edited = edit_guest(OWNERS_GUEST, "left", SEAT)
     disk = """    <disk type='file' device='disk'>
