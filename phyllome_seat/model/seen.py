@@ -66,7 +66,7 @@ def remember(seen: Host, host: Host) -> Host:
         ),
         sockets=(*known.sockets, *(s for s in seen.sockets if _controller(s) in absent)),
         usb=tuple(
-            replace(device, remembered=False)
+            replace(device, bus=0, number=0, remembered=False)  # both change with every plug
             for device in (*known.usb, *(d for d in seen.usb if _of(d.port) in absent))
             if device.port is not None
         ),
@@ -131,7 +131,7 @@ def _add_sockets(host: Host, seen: Host, hidden: set[PciAddress]) -> tuple[UsbSo
 def _add_usb(host: Host, seen: Host, hidden: set[PciAddress]) -> tuple[UsbDevice, ...]:
     taken = {device.port for device in host.usb}
     found = (
-        replace(device, bus=0, number=0, remembered=True)  # both mean nothing any more
+        replace(device, remembered=True)
         for device in seen.usb
         if _of(device.port) in hidden and device.port not in taken
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from phyllome_seat.model.address import PciAddress
 from phyllome_seat.model.errors import AddressError
 
@@ -17,8 +19,11 @@ def read_number(text: str | None, base: int = 10) -> int | None:
 def find_address(text: str | None) -> PciAddress | None:
     """Return the PCI address that `text` is, None where it is none."""
     # A device's path has a dozen names and few addresses: the comparison is cheaper than a try.
-    if text is None or text[-2:-1] != ".":
-        return None
+    return None if text is None or text[-2:-1] != "." else _parse_address(text)
+
+
+@lru_cache(maxsize=4096)  # each function's name is in the path of all that hangs below it
+def _parse_address(text: str) -> PciAddress | None:
     try:
         return PciAddress.parse(text)
     except AddressError:
@@ -27,5 +32,10 @@ def find_address(text: str | None) -> PciAddress | None:
 
 def find_addresses(path: str) -> tuple[PciAddress, ...]:
     """Return every PCI function that a device's path leads through, the device itself last."""
-    found = (find_address(name) for name in path.split("/"))
-    return tuple(address for address in found if address is not None)
+    found = [_parse_address(name) for name in path.split("/") if name[-2:-1] == "."]
+    return tuple([address for address in found if address is not None])
+
+
+def order_of(address: PciAddress) -> tuple[int, int, int, int]:
+    """Return what sorts like the address itself, several times quicker."""
+    return address.domain, address.bus, address.device, address.function

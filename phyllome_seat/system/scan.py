@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from phyllome_seat.model.devices import Host
+from phyllome_seat.model.seen import parse_seen, recall
+from phyllome_seat.system.scan_console import read_console
+from phyllome_seat.system.scan_cpu import read_cpus, read_iommu, read_memory
 from phyllome_seat.system.scan_drm import read_connectors
 from phyllome_seat.system.scan_input import read_inputs
+from phyllome_seat.system.scan_network import read_networks
 from phyllome_seat.system.scan_pci import read_pci
+from phyllome_seat.system.scan_storage import read_blocks
 from phyllome_seat.system.scan_usb import read_usb
+from phyllome_seat.system.state import LIB, read_state
 from phyllome_seat.system.sysfs import Sysfs
+from phyllome_seat.system.tcp import read_tcp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,18 +24,36 @@ if TYPE_CHECKING:
 
 
 def scan(sysfs: Sysfs, *, guests: Callable[[], tuple[Guest, ...] | None] | None = None) -> Host:
-    """Return what the machine below `sysfs` has.
+    """Return what the machine below `sysfs` has, with what is remembered of what it hides.
 
     ``guests`` asks libvirt, and is not called where it is None: then nobody knows of any guest.
     What comes and goes while this reads is in the result or not; nothing is read twice.
+    StateFileError where a file of ours no longer parses.
     """
-    pci = read_pci(sysfs)
+    before, pending, files, kept_guests = read_state(sysfs)
+    pci = read_pci(sysfs, locked={write.address for write in pending})
     usb, sockets = read_usb(sysfs)
-    return Host(
+    blocks, mounts = read_blocks(sysfs)
+    tcp = read_tcp(sysfs)
+    networks, network_uses = read_networks(sysfs, tcp)
+    host = Host(
         pci=pci,
         connectors=read_connectors(sysfs),
         sockets=sockets,
         usb=usb,
         inputs=read_inputs(sysfs, usb),
+        cpus=read_cpus(sysfs),
+        memory=read_memory(sysfs),
+        iommu=read_iommu(sysfs),
+        blocks=blocks,
+        mounts=mounts,
+        networks=networks,
+        network_uses=network_uses,
+        console=read_console(sysfs, pci, tcp),
         guests=guests() if guests else None,
+        before=before,
+        pending=pending,
+        files=files,
+        kept_guests=kept_guests,
     )
+    return recall(parse_seen(sysfs.read(f"{LIB}/seen.json")), host)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from phyllome_seat.model.devices import Connector
 from phyllome_seat.model.edid import Monitor, parse_edid
 from phyllome_seat.model.errors import EdidError
-from phyllome_seat.system.numbers import find_addresses
+from phyllome_seat.system.numbers import find_addresses, order_of
 from phyllome_seat.system.sysfs import Sysfs
 
 _CLASS = "sys/class/drm/"
@@ -38,7 +38,7 @@ def read_connectors(sysfs: Sysfs) -> tuple[Connector, ...]:
                 monitor=None if status == "disconnected" else _read_monitor(sysfs, path),
             )
         )
-    return tuple(sorted(connectors, key=lambda c: (c.gpu, c.name)))
+    return tuple(sorted(connectors, key=lambda c: (order_of(c.gpu), c.name)))
 
 
 def _read_monitor(sysfs: Sysfs, path: str) -> Monitor | None:

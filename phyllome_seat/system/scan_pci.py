@@ -29,7 +29,8 @@ def read_pci(sysfs: Sysfs, *, locked: Collection[PciAddress] = ()) -> tuple[PciD
     those are left out (None) for them.
     """
     devices = []
-    for name in sysfs.list(_DEVICES):
+    # a longer domain is a larger one: sorted by name, then by length, is sorted by address
+    for name in sorted(sysfs.list(_DEVICES), key=len):
         address = find_address(name)
         if address is None:
             continue
@@ -37,7 +38,7 @@ def read_pci(sysfs: Sysfs, *, locked: Collection[PciAddress] = ()) -> tuple[PciD
         device = _read_function(sysfs, address, path, is_locked=address in locked)
         if device is not None:
             devices.append(device)
-    return tuple(sorted(devices, key=lambda device: device.address))
+    return tuple(devices)
 
 
 def _read_function(
@@ -85,7 +86,7 @@ def _read_uevent(sysfs: Sysfs, path: str) -> dict[str, str]:
     Source: ``pci_uevent`` in drivers/pci/pci-driver.c. Linux before 6.11 takes the device's lock.
     """
     lines = (sysfs.read(path + "/uevent") or "").split("\n")
-    return {key: value for key, _, value in (line.partition("=") for line in lines)}
+    return dict([line.partition("=")[::2] for line in lines])
 
 
 def _read_id(sysfs: Sysfs, path: str, event: dict[str, str]) -> PciId | None:

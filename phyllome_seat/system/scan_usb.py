@@ -14,7 +14,7 @@ from phyllome_seat.model.address import PciAddress, UsbId, UsbPort, parse_port_c
 from phyllome_seat.model.devices import UsbDevice, UsbSocket
 from phyllome_seat.model.errors import AddressError
 from phyllome_seat.model.printable import printable
-from phyllome_seat.system.numbers import find_addresses, read_number
+from phyllome_seat.system.numbers import find_addresses, order_of, read_number
 from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.udev_db import read_udev
 
@@ -69,9 +69,15 @@ def read_usb(sysfs: Sysfs) -> tuple[tuple[UsbDevice, ...], tuple[UsbSocket, ...]
     return tuple(sorted(devices, key=_order)), _read_sockets(sysfs, hubs, buses)
 
 
-def _order(device: UsbDevice) -> tuple[bool, UsbPort | int, str]:
+def _order(device: UsbDevice) -> tuple[object, ...]:
     """Devices with a place come first, by place; the rest by bus."""
-    return device.port is None, device.port or device.bus, device.sysname
+    if device.port is None:
+        return True, device.bus, device.sysname
+    return False, *_order_of(device.port)
+
+
+def _order_of(port: UsbPort) -> tuple[object, ...]:
+    return *order_of(port.controller), port.speed, port.ports
 
 
 def find_usb_port(name: str, buses: dict[str, _Bus]) -> UsbPort | None:
@@ -206,7 +212,7 @@ def _read_uevent(sysfs: Sysfs, path: str) -> dict[str, str]:
     Source: ``usb_dev_uevent`` in drivers/usb/core/usb.c and driver.c.
     """
     lines = (sysfs.read(path + "/uevent") or "").split("\n")
-    return {key: value for key, _, value in (line.partition("=") for line in lines)}
+    return dict([line.partition("=")[::2] for line in lines])
 
 
 def _read_sockets(
@@ -230,9 +236,9 @@ def _read_sockets(
         peer = peers.get(port)
         if peer is None or peer not in types:
             sockets.append(UsbSocket((port,), connect_type))
-        elif port < peer:  # usb2 sorts before usb3: each pair once, USB 2 first
+        elif _order_of(port) < _order_of(peer):  # each pair once, USB 2 first
             sockets.append(UsbSocket((port, peer), _known(connect_type, types[peer])))
-    return tuple(sorted(sockets, key=lambda socket: socket.ports))
+    return tuple(sorted(sockets, key=lambda socket: _order_of(socket.ports[0])))
 
 
 def _known(*connect_types: str | None) -> str | None:
