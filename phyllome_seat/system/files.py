@@ -17,8 +17,7 @@ _SUFFIX = ".new"
 
 def write_file(path: str, content: bytes, mode: int = 0o644) -> None:
     """Write `content` to `path` in one step, with `mode` whatever the umask. Raises OSError."""
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, _PREFIX + name + _SUFFIX)
+    temporary = temporary_path(path)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)  # a dead writer's, perhaps readable by others: not to be reused
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -34,7 +33,13 @@ def write_file(path: str, content: bytes, mode: int = 0o644) -> None:
     finally:
         os.close(fd)
     os.rename(temporary, path)
-    sync_folder(folder)
+    sync_folder(os.path.dirname(path))
+
+
+def temporary_path(path: str) -> str:
+    """Return where a file is made before it is whole and gets its name."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, _PREFIX + name + _SUFFIX)
 
 
 def remove_file(path: str) -> None:

@@ -40,7 +40,7 @@ LIB = "var/lib/phyllome-seat"
 RULES = "etc/udev/rules.d/72-phyllome-seat.rules"
 RELOAD = f"{RUN}/reload"
 OUR_FILES = (RULES, RELOAD)
-HEADER = "# phyllome-seat:"  # a file that starts so is ours to replace and to remove
+HEADER = "# phyllome-seat: "  # a file that starts so is ours to replace and to remove
 
 _BEFORE = f"{RUN}/before"
 _PENDING = f"{RUN}/pending"
@@ -86,6 +86,11 @@ class State:
     def drop_pending(self, address: PciAddress) -> None:
         """Forget a write: the kernel has finished it."""
         remove_file(self._path(f"{_PENDING}/{address}"))
+
+    def drop_finished(self) -> None:
+        """Forget every write; none must be under way: what is left is of runs that were killed."""
+        for name in Sysfs(self.root).list(_PENDING):
+            remove_file(self._path(f"{_PENDING}/{name}"))
 
     def read_seen(self) -> str | None:
         """Return the text of what was seen, None when nothing was."""

@@ -10,8 +10,9 @@ import pytest
 
 from phyllome_seat.model.address import PciAddress, PciId
 from phyllome_seat.model.devices import BeforeBind, Pending
+from phyllome_seat.model import plan_rules, rules
 from phyllome_seat.model.errors import StateFileError
-from phyllome_seat.system.state import HEADER, RULES, State, read_state
+from phyllome_seat.system.state import HEADER, RELOAD, RULES, State, read_state
 from phyllome_seat.system.sysfs import Sysfs
 
 ADDRESS = PciAddress.parse("0000:01:00.1")
@@ -127,6 +128,12 @@ def test_a_guest_is_kept_as_it_was_first_and_for_root_alone(state, tmp_path):
     assert read_state(Sysfs(str(tmp_path)))[3] == (UUID,)
 
 
+def test_the_files_that_are_read_are_those_that_a_plan_writes():
+    assert f"/{RULES}" == rules.RULES_PATH
+    assert f"/{RELOAD}" == plan_rules.RELOAD_PATH
+    assert rules.HEADER == HEADER
+
+
 def test_only_a_file_with_our_header_is_ours(tmp_path):
     path = tmp_path / RULES
     path.parent.mkdir(parents=True)
@@ -134,7 +141,7 @@ def test_only_a_file_with_our_header_is_ours(tmp_path):
     path.write_text('SUBSYSTEM=="usb", ENV{ID_SEAT}="seat-mine"\n')
     assert read_state(Sysfs(str(tmp_path)))[2] == ()
 
-    path.write_text(f"{HEADER} written by it\n")
+    path.write_text(f"{HEADER}written by it\n")
     assert [file.path for file in read_state(Sysfs(str(tmp_path)))[2]] == [f"/{RULES}"]
 
 

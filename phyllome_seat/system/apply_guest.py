@@ -1,0 +1,69 @@
+"""The steps that are libvirt's: definitions made, edited and given back, each read back."""
+
+from __future__ import annotations
+
+from phyllome_seat.model.errors import ApplyError, ReadBackError
+from phyllome_seat.model.guest_edit import edit_guest, needs_edit, restore_guest
+from phyllome_seat.model.guest_new import guest_uuid, render_new_guest
+from phyllome_seat.model.step import CreateGuest, EditGuest, RemoveGuest, RestoreGuest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from phyllome_seat.system.guests import Libvirt
+    from phyllome_seat.system.state import State
+    from phyllome_seat.system.sysfs import Sysfs
+
+
+def do_guest(
+    step: CreateGuest | EditGuest | RestoreGuest | RemoveGuest,
+    sysfs: Sysfs,
+    state: State,
+    libvirt: Libvirt,
+) -> None:
+    """Do one step on a guest's definition."""
+    match step:
+        case CreateGuest():
+            _create(step, sysfs, libvirt)
+        case EditGuest():
+            _edit(step, state, libvirt)
+        case RestoreGuest():
+            _restore(step, state, libvirt)
+        case RemoveGuest():
+            libvirt.undefine(step.uuid)
+            if any(guest.uuid == step.uuid for guest in libvirt.read_guests()):
+                raise ReadBackError(f"guest {step.name}", "gone", "there")
+
+
+def _create(step: CreateGuest, sysfs: Sysfs, libvirt: Libvirt) -> None:
+    machine_id = sysfs.read("etc/machine-id")
+    if not machine_id:
+        hint = "`systemd-machine-id-setup` makes one"
+        raise ApplyError(f"guest {step.guest.name}: /etc/machine-id is empty or missing", hint=hint)
+    uuid = guest_uuid(step.seat, machine_id)
+    libvirt.define(render_new_guest(step.seat, step.guest, step.pci, uuid))
+    _read_back(libvirt, step.guest.name, uuid, step)
+
+
+def _edit(step: EditGuest, state: State, libvirt: Libvirt) -> None:
+    xml = libvirt.read_xml(step.uuid, secure=True)
+    state.keep_guest(step.uuid, xml)
+    libvirt.define(edit_guest(xml, step.seat, step.pci))
+    _read_back(libvirt, step.name, step.uuid, step)
+
+
+def _restore(step: RestoreGuest, state: State, libvirt: Libvirt) -> None:
+    before = state.read_guest(step.uuid)
+    xml = libvirt.read_xml(step.uuid, secure=True)
+    wanted = restore_guest(xml, before)
+    if wanted != xml:
+        libvirt.define(wanted)
+        left = libvirt.read_xml(step.uuid, secure=True)
+        if restore_guest(left, None) != left:
+            raise ReadBackError(f"guest {step.name}", "without our devices", "with some")
+    state.drop_guest(step.uuid)
+
+
+def _read_back(libvirt: Libvirt, name: str, uuid: str, step: CreateGuest | EditGuest) -> None:
+    xml = libvirt.read_xml(uuid, secure=True)
+    if needs_edit(xml, step.seat, step.pci):
+        raise ReadBackError(f"guest {name}", "with the seat's devices", "without some of them")
