@@ -102,9 +102,9 @@ def _claim_gpu(
     if gpu is None:
         return ()
     if gpu.vfs:
-        way_out = f"echo 0 > /sys/bus/pci/devices/{gpu.address}/sriov_numvfs"
         # vfio-pci answers -EBUSY: vfio_pci_core_register_device() in vfio_pci_core.c.
-        refusals.add(f"{label(gpu)} has {gpu.vfs} virtual functions on: turn them off ({way_out})")
+        way_out = f"turn them off (echo 0 > /sys/bus/pci/devices/{gpu.address}/sriov_numvfs)"
+        refusals.add(f"{label(gpu)} has {gpu.vfs} virtual functions on: {way_out}", line)
     for device in gpu_functions(host, gpu):
         functions[device.address] = line
         if device != gpu:
