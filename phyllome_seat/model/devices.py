@@ -228,7 +228,8 @@ class BlockDevice:
 
     ``below`` names the block devices it is made of: the disk of a partition, the members of an
     LVM volume, a LUKS mapping or a RAID. ``pci`` is every function on the way to it, nearest last;
-    ``usb`` its USB place. A virtual device (zram, loop) has neither.
+    ``usb`` its USB place. A virtual device (zram, loop) has neither. A name in ``below``, or in a
+    mount, that no block device has is where the machine could not be followed.
     """
 
     name: str  # "nvme0n1p2", "dm-0"

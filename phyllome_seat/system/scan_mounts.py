@@ -86,11 +86,13 @@ class _Names:
 
 
 def _read_mountinfo(sysfs: Sysfs, names: _Names) -> list[Mount]:
+    tables = {path: text for path in _MOUNTINFO if (text := sysfs.read(path)) is not None}
+    if not tables:  # the root file system is mounted all the same, on nobody knows what
+        return [Mount("?", "/", evidence="/" + _MOUNTINFO[0])]
     mounts = []
     seen: set[str] = set()
-    for path in _MOUNTINFO:
-        text = sysfs.read(path)
-        if text is None or text in seen:
+    for path, text in tables.items():
+        if text in seen:
             continue
         seen.add(text)
         for line in text.split("\n"):

@@ -33,6 +33,7 @@ def read(tmp_path, *parts):
     files = {}
     for part in parts:
         files |= part
+    files.setdefault("proc/self/mountinfo", "")
     blocks, mounts = read_blocks(make_tree(tmp_path, files))
     return {b.name: b for b in blocks}, mounts
 
@@ -229,6 +230,13 @@ def test_a_mount_point_with_blanks_is_named_as_it_is(tmp_path):
     )
 
     assert uses(mounts) == [("sda", "/media/my disk\\x")]
+
+
+def test_without_a_table_of_mounts_the_root_is_on_nobody_knows_what(tmp_path):
+    blocks, mounts = read_blocks(make_tree(tmp_path, block(sata(1, "a"), "8:0")))
+
+    assert [b.name for b in blocks] == ["sda"]
+    assert uses(mounts) == [("?", "/")]
 
 
 def load_option(*nodes):
