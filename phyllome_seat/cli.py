@@ -207,7 +207,7 @@ def _host(args: argparse.Namespace, *, guests: bool = False) -> Host:
     asked = guests or getattr(args, "guests", False)
     if not asked or args.sysroot != "/":
         return scan(Sysfs(args.sysroot))
-    from phyllome_seat.system.seating import read_guests
+    from phyllome_seat.system.guests import read_guests
 
     return scan(Sysfs("/"), guests=lambda: read_guests(args.connect))
 

@@ -118,10 +118,9 @@ def _usb(host: Host, device: UsbDevice, reasons: tuple[Reason, ...]) -> str:
 
 
 def _rest(host: Host) -> Iterator[str]:
-    for mount in host.mounts:
-        yield f"{mount.point}  on {mount.device}"
-    for use in host.network_uses:
-        yield f"{use.interface}  {use.why}"
+    lines = [f"{mount.point}  on {mount.device}" for mount in host.mounts]
+    lines += [f"{use.interface}  {use.why}" for use in host.network_uses]
+    yield from dict.fromkeys(lines)  # a default route stands in two tables, IPv4's and IPv6's
 
 
 def _function(device: PciDevice, protected: Protected) -> str:
@@ -129,7 +128,16 @@ def _function(device: PciDevice, protected: Protected) -> str:
     words = [device.driver or _DRIVERLESS, group]
     words += ["shows the boot"] if device.boot_vga else []
     needed = _needed(protected.pci.get(device.address, ()))
-    return f"{device.address}  {device.name} ({device.id})  {' · '.join(words)}{needed}"
+    return f"{device.address}  {_name(device)}  {' · '.join(words)}{needed}"
+
+
+def _name(device: PciDevice) -> str:
+    """Return the database's name with the id; what it is for where the database has no name."""
+    plain = f"{device.id.vendor:04x}:{device.id.device:04x}"
+    if device.device_name:
+        return f"{device.name} ({plain})"
+    kinds = {0x03: "graphics card", 0x04: "sound", 0x0C: "USB controller"}
+    return f"{kinds.get(device.class_code >> 16, 'device')} {plain}"
 
 
 def _needed(reasons: tuple[Reason, ...]) -> str:

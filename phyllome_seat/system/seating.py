@@ -6,6 +6,8 @@ holds when it is done. All of it is about this machine: ``/`` and the libvirt at
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from phyllome_seat.model.assign import assign, wanted_usb
 from phyllome_seat.model.errors import ApplyError, AssignmentError
 from phyllome_seat.model.plan import find_left, plan, plan_revert
@@ -17,10 +19,10 @@ from phyllome_seat.system.sysfs import Sysfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from phyllome_seat.model.assignment import Assignment, SeatAssignment
-    from phyllome_seat.model.devices import Guest, Host
+    from phyllome_seat.model.devices import Host
     from phyllome_seat.model.seat import Seat, Wish
     from phyllome_seat.model.step import Step
     from phyllome_seat.system.guests import Libvirt
@@ -152,12 +154,13 @@ def start_seats(
 def _start(seat: SeatAssignment, host: Host, libvirt: Libvirt, say: Callable[[str], None]) -> None:
     name = seat.seat.guest_name
     assert name is not None
-    if any(guest.name == name and guest.is_running for guest in host.guests_known):
-        say(f"seat {seat.seat.name}: guest {name} runs already")
-        return
-    for line in libvirt.start(name, seat.seat.name, wanted_usb(seat, host)):
-        say(f"seat {seat.seat.name}: {line}")
-    say(f"seat {seat.seat.name}: guest {name} started")
+    started = libvirt.start(name, wanted_usb(seat, host))
+    for device in started.missed:
+        say(f"seat {seat.seat.name}: without {device}")
+    for device in started.attached:
+        say(f"seat {seat.seat.name}: with {device}")
+    state = "runs already" if started.was_running else "started"
+    say(f"seat {seat.seat.name}: guest {name} {state}")
 
 
 def stop_seats(
@@ -169,7 +172,7 @@ def stop_seats(
     force: bool = False,
     uri: str = SYSTEM,
 ) -> tuple[str, ...]:
-    """Ask the guests of these seats to shut down, all at once; return the seats whose did not.
+    """Ask the guests of these seats to shut down; return the seats whose did not.
 
     Each has `timeout_s` seconds; with `force` its power is then cut.
     """
@@ -190,12 +193,10 @@ def _stop(
     force: bool,
     say: Callable[[str], None],
 ) -> tuple[str, ...]:
-    """Ask all first, then wait for each, so that they shut down side by side."""
+    """Shut guests down one after the other; return the seats whose did not stop in time."""
     still = []
-    names = [(seat, name) for seat, name in guests if name is not None]
-    for _, name in names:
-        libvirt.shutdown(name)
-    for seat, name in names:
+    for seat, name in guests:
+        assert name is not None
         if libvirt.stop(name, timeout_s, force=force):
             say(f"{seat}: guest {name} stopped")
         else:
@@ -205,12 +206,6 @@ def _stop(
                 "shut it down from inside, or use --force"
             )
     return tuple(still)
-
-
-def read_guests(uri: str = SYSTEM) -> tuple[Guest, ...] | None:
-    """Return libvirt's domains, None where it is not installed or does not answer."""
-    with _connect(uri) as libvirt:
-        return libvirt.read_guests() if libvirt else None
 
 
 def _look(sysfs: Sysfs, libvirt: Libvirt | None) -> Host:
@@ -235,22 +230,17 @@ def _chosen(wish: Wish, names: Sequence[str]) -> tuple[Seat, ...]:
     return tuple(seat for seat in wish.seats if seat.name in names or not names)
 
 
-class _connect:  # noqa: N801 - used like a function, as contextlib's are, without its import
-    """Libvirt for a ``with``, or None where it is not installed or does not answer."""
+@contextmanager
+def _connect(uri: str) -> Iterator[Libvirt | None]:
+    """Libvirt for a ``with``, or None where it is not installed or cannot be reached."""
+    from phyllome_seat.system.guests import Libvirt, NoLibvirtError
 
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-        self._libvirt: Libvirt | None = None
-
-    def __enter__(self) -> Libvirt | None:
-        from phyllome_seat.system.guests import Libvirt, NoLibvirtError
-
-        try:
-            self._libvirt = Libvirt(self._uri).__enter__()
-        except NoLibvirtError:
-            self._libvirt = None
-        return self._libvirt
-
-    def __exit__(self, *raised: object) -> None:
-        if self._libvirt is not None:
-            self._libvirt.__exit__(None, None, None)
+    try:
+        libvirt = Libvirt(uri).__enter__()
+    except NoLibvirtError:
+        yield None
+        return
+    try:
+        yield libvirt
+    finally:
+        libvirt.__exit__(None, None, None)
