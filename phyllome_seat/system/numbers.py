@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from phyllome_seat.model.address import PciAddress
 from phyllome_seat.model.errors import AddressError
+
+# Each function's name is in the path of all that hangs below it: of what a machine has, each name
+# is parsed once. (functools.cache would have to be imported.)
+_PARSED: dict[str, PciAddress | None] = {}
 
 
 def read_number(text: str | None, base: int = 10) -> int | None:
@@ -22,12 +24,13 @@ def find_address(text: str | None) -> PciAddress | None:
     return None if text is None or text[-2:-1] != "." else _parse_address(text)
 
 
-@lru_cache(maxsize=4096)  # each function's name is in the path of all that hangs below it
 def _parse_address(text: str) -> PciAddress | None:
-    try:
-        return PciAddress.parse(text)
-    except AddressError:
-        return None
+    if text not in _PARSED:
+        try:
+            _PARSED[text] = PciAddress.parse(text)
+        except AddressError:
+            _PARSED[text] = None
+    return _PARSED[text]
 
 
 def find_addresses(path: str) -> tuple[PciAddress, ...]:

@@ -7,7 +7,7 @@ later), as systemd's src/libsystemd/sd-device/sd-device.c writes them; other lin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from phyllome_seat.system.sysfs import Sysfs
 
@@ -16,9 +16,9 @@ from phyllome_seat.system.sysfs import Sysfs
 class UdevEntry:
     """One device in udev's database; ``tags`` are those of now, ``links`` without ``/dev/``."""
 
-    properties: dict[str, str] = field(default_factory=dict)
-    links: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
+    properties: dict[str, str]
+    links: tuple[str, ...]
+    tags: tuple[str, ...]
 
 
 def read_udev(sysfs: Sysfs, device_id: str) -> UdevEntry:
@@ -29,7 +29,7 @@ def read_udev(sysfs: Sysfs, device_id: str) -> UdevEntry:
     """
     content = sysfs.read_bytes("run/udev/data/" + device_id)
     if content is None:
-        return UdevEntry()
+        return UdevEntry({}, (), ())
     properties: dict[str, str] = {}
     links: list[str] = []
     tags_ever: list[str] = []

@@ -34,4 +34,4 @@ def test_before_there_were_tags_of_now_the_tags_ever_given_count(tmp_path):
 
 
 def test_what_udev_does_not_know_is_empty(tmp_path):
-    assert read_udev(make_tree(tmp_path, {}), "c13:64") == UdevEntry()
+    assert read_udev(make_tree(tmp_path, {}), "c13:64") == UdevEntry({}, (), ())
