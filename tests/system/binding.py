@@ -11,6 +11,7 @@ from phyllome_seat.model.devices import BeforeBind
 from phyllome_seat.model.errors import PendingError
 from phyllome_seat.model.step import BindDriver, RestoreDriver
 from phyllome_seat.system.bind import Function, bind, restore, wait_pending
+from phyllome_seat.system.process import start_time
 from phyllome_seat.system.state import State, read_state
 from phyllome_seat.system.sysfs import Sysfs
 
@@ -127,12 +128,17 @@ def scenario_the_link_goes_before_the_unbind_ends(bench: Bench) -> None:
 
     assert unbind.finish(address, 2.0) is None
     assert bench.function.driver is None
-    # nothing else gets at the device meanwhile
-    probe = bench.sysfs.begin_write("sys/bus/pci/drivers_probe")
-    assert probe.finish(address, 2.0) is None
+    # a probe does not wait for it, and does nothing; another unbind waits as well
+    assert bench.write("sys/bus/pci/drivers_probe", address) == ""
+    assert bench.function.driver is None
+    another = bench.sysfs.begin_write(f"sys/bus/pci/drivers/{bench.was}/unbind")
+    assert another.finish(address, 1.0) is None
 
     bench.let_go()
-    _wait_for(lambda: bench.function.driver == bench.was)
+    _wait_for(lambda: not {start_time(bench.sysfs, w.pid) for w in (unbind, another)} - {None})
+    assert bench.function.driver is None
+    assert bench.write("sys/bus/pci/drivers_probe", address) == ""
+    assert bench.function.driver == bench.was
 
 
 def scenario_held_in_the_gap_is_pending_and_ends_right(bench: Bench) -> None:

@@ -135,29 +135,37 @@ class FakeKernel(Sysfs):
 
     def _unbind(self, address, driver):
         # unbind_store(), drivers/base/bus.c: another driver's device is no device.
-        if self.driver(address) != driver:
+        if self._bound(address) != driver:
             return errno.ENODEV
         with self._device_lock(address):
-            if self.driver(address) is None:
+            if self._bound(address) is None:
                 return 0
-            # The links go first, then the driver is told, and it may wait for its users:
-            # driver_sysfs_remove(), device_remove() in __device_release_driver(), dd.c.
+            # The links go first, then the driver is told, which may wait for its users; the
+            # device has its driver until that is over: driver_sysfs_remove(), device_remove(),
+            # device_unbind_cleanup() in __device_release_driver(), drivers/base/dd.c.
             (self.path / BUS / "devices" / address / "driver").unlink()
             (self.path / BUS / "drivers" / driver / address).unlink()
             end_s = time.monotonic() + _TEST_S
             while self._fake(address, "held").exists() and time.monotonic() < end_s:
                 time.sleep(0.01)
+            self._fake(address, "bound").unlink()
         return 0
 
     def _attach(self, address):
-        # bus_rescan_devices_helper() and device_attach(): success also when it has a driver, and
-        # when none wants it: drivers/base/bus.c, dd.c.
+        # bus_rescan_devices_helper(), drivers/base/bus.c: nothing for a device that has a driver,
+        # even one that is on its way out; device_attach(), dd.c: success when none wants it.
+        if self._bound(address) is not None:
+            return 0
         with self._device_lock(address):
-            if self.driver(address) is None:
+            if self._bound(address) is None:
                 driver = self._match(address)
                 if driver and self._probes(address, driver):
                     self._link(address, driver)
         return 0
+
+    def _bound(self, address):
+        file = self._fake(address, "bound")
+        return file.read_text() if file.exists() else None
 
     def _match(self, address):
         # pci_match_device(), drivers/pci/pci-driver.c: with an override only a driver of that
@@ -177,6 +185,7 @@ class FakeKernel(Sysfs):
         return not self._fake(address, "broken").exists()
 
     def _link(self, address, driver):
+        self._fake(address, "bound").write_text(driver)
         place = self.path / BUS / "drivers" / driver
         (place / address).symlink_to(f"../../../../devices/pci0000:00/{address}")
         folder = self.path / "sys/devices/pci0000:00" / address

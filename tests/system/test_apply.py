@@ -33,6 +33,7 @@ from phyllome_seat.system.apply import apply
 from phyllome_seat.system.scan import scan
 from phyllome_seat.system.state import HEADER, RULES, State, read_state
 from tests.system.fake_kernel import FakeKernel, Function
+from tests.system.own_node import OwnNode
 
 GPU = Function("0000:01:00.0", (0x10DE, 0x2786, 0x1043, 0x88E2), "nouveau")
 SOUND = Function("0000:01:00.1", (0x10DE, 0x22BC, 0x1043, 0x88E2), "snd_hda_intel", 1, 0x040300)
@@ -186,17 +187,15 @@ def test_killed_anywhere_and_run_again_ends_the_same(way, tmp_path, programs):
 def test_a_function_in_use_is_refused_before_the_first_step(kernel, state):
     folder = kernel.path / f"sys/devices/pci0000:00/{SOUND.address}/sound/card1/controlC1"
     folder.mkdir(parents=True)
-    (folder / "dev").write_text("1:7\n")
+    node = OwnNode()
+    (folder / "dev").write_text(f"{node.number}\n")
     (folder / "subsystem").symlink_to("/sys/class/sound")
     steps = plan(SEATED, look(kernel))
     untouched = snapshot(kernel.root)
     said = []
-    fd = os.open("/dev/full", os.O_RDONLY)
-    try:
-        with pytest.raises(HeldError, match=f"^{SOUND.address}"):
-            apply((RULES_STEP, *steps), kernel, state, say=said.append)
-    finally:
-        os.close(fd)
+    with node, pytest.raises(HeldError, match=f"^{SOUND.address}"):
+        apply((RULES_STEP, *steps), kernel, state, say=said.append)
+    node.close()
 
     assert said == []
     assert snapshot(kernel.root) == untouched

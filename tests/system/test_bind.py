@@ -12,6 +12,7 @@ from phyllome_seat.system.bind import bind, check, restore
 from phyllome_seat.system.state import State, read_state
 from tests.system.binding import SCENARIOS, Bench
 from tests.system.fake_kernel import FakeKernel, Function
+from tests.system.own_node import OwnNode
 
 SOUND = Function("0000:01:00.1", (0x10DE, 0x22BC, 0x1043, 0x88E2), "snd_hda_intel")
 TWIN = Function("0000:02:00.1", (0x10DE, 0x22BC, 0x1043, 0x88E2), "snd_hda_intel", group=2)
@@ -38,13 +39,11 @@ def restore_step(driver="snd_hda_intel", override=None):
     return RestoreDriver(ADDRESS, ID, "GeForce sound", driver, override)
 
 
-def hold(kernel, tmp_path):
-    """Make a node of the function that this process has open."""
-    folder = kernel.path / f"sys/devices/pci0000:00/{ADDRESS}/sound/card1/controlC1"
-    folder.mkdir(parents=True)
-    (folder / "dev").write_text("1:7\n")
-    (folder / "subsystem").symlink_to("/sys/class/sound")
-    return os.open("/dev/full", os.O_RDONLY)
+@pytest.fixture
+def node():
+    node = OwnNode()
+    yield node
+    node.close()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -94,15 +93,16 @@ def test_a_driver_that_was_not_planned_for_is_refused(kernel, state):
         bind(bind_step(was="nouveau"), kernel, state)
 
 
-def test_a_function_in_use_is_refused_its_holder_named_and_nothing_written(kernel, state, tmp_path):
-    fd = hold(kernel, tmp_path)
-    try:
+def test_a_function_in_use_is_refused_its_holder_named_and_nothing_written(kernel, state, node):
+    folder = kernel.path / f"sys/devices/pci0000:00/{ADDRESS}/sound/card1/controlC1"
+    folder.mkdir(parents=True)
+    (folder / "dev").write_text(f"{node.number}\n")
+    (folder / "subsystem").symlink_to("/sys/class/sound")
+    with node:
         with pytest.raises(HeldError, match=rf"is in use by pid {os.getpid()} \("):
             check(bind_step(), kernel)
         with pytest.raises(HeldError):
             bind(bind_step(), kernel, state)
-    finally:
-        os.close(fd)
 
     assert kernel.driver(SOUND.address) == "snd_hda_intel"
     assert kernel.override(SOUND.address) == "(null)"
@@ -110,17 +110,13 @@ def test_a_function_in_use_is_refused_its_holder_named_and_nothing_written(kerne
     bind(bind_step(), kernel, state)
 
 
-def test_a_function_a_guest_holds_is_not_taken_back(kernel, state):
+def test_a_function_a_guest_holds_is_not_taken_back(kernel, state, node):
     bind(bind_step(), kernel, state)
     group = kernel.path / "sys/class/vfio/1"
     group.mkdir(parents=True)
-    (group / "dev").write_text("1:7\n")
-    fd = os.open("/dev/full", os.O_RDONLY)
-    try:
-        with pytest.raises(HeldError, match=rf"is in use by pid {os.getpid()} \("):
-            restore(restore_step(), kernel, state)
-    finally:
-        os.close(fd)
+    (group / "dev").write_text(f"{node.number}\n")
+    with node, pytest.raises(HeldError, match=rf"is in use by pid {os.getpid()} \("):
+        restore(restore_step(), kernel, state)
 
     assert kernel.driver(SOUND.address) == "vfio-pci"
     assert len(read_state(kernel)[0]) == 1

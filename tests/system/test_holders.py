@@ -1,6 +1,5 @@
 """Who holds a function: real open files on this machine, named by a made-up tree."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import pytest
 from phyllome_seat.model.address import PciAddress
 from phyllome_seat.system.holders import find_holders, find_nodes
 from phyllome_seat.system.sysfs import Sysfs
+from tests.system.own_node import OwnNode
 
 ADDRESS = PciAddress.parse("0000:01:00.0")
-FULL = "1:7"  # /dev/full: there everywhere, and open nowhere
 
 
 class Tree:
@@ -46,11 +45,18 @@ def tree(tmp_path):
 
 
 @pytest.fixture
-def full():
-    """This process, holding /dev/full."""
-    fd = os.open("/dev/full", os.O_RDONLY)
-    yield f"pid {os.getpid()} ({Path('/proc/self/comm').read_text().strip()})"
-    os.close(fd)
+def closed():
+    """A node that nobody has open."""
+    node = OwnNode()
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def held(closed):
+    """A node that this process has open."""
+    with closed:
+        yield closed
 
 
 @pytest.mark.parametrize(
@@ -65,14 +71,14 @@ def full():
         ("vfio-dev/vfio0", "vfio-dev"),
     ],
 )
-def test_an_open_node_of_the_function_is_held_by_its_process(tree, full, folder, subsystem):
-    tree.node(folder, subsystem, FULL)
+def test_an_open_node_of_the_function_is_held_by_its_process(tree, held, folder, subsystem):
+    tree.node(folder, subsystem, held.number)
 
-    assert tree.holders() == (full,)
+    assert tree.holders() == (held.holder,)
 
 
-def test_a_node_that_nobody_has_open_is_not_held(tree):
-    tree.node("sound/card1/controlC1", "sound", FULL)
+def test_a_node_that_nobody_has_open_is_not_held(tree, closed):
+    tree.node("sound/card1/controlC1", "sound", closed.number)
 
     assert tree.holders() == ()
 
@@ -86,30 +92,30 @@ def test_a_node_that_nobody_has_open_is_not_held(tree):
         ("usb1/1-2/1-2:1.0/0003:046D:C52B.0001/hidraw/hidraw0", "hidraw"),
     ],
 )
-def test_what_may_be_pulled_out_at_any_time_does_not_hold(tree, full, folder, subsystem):
-    tree.node(folder, subsystem, FULL)
+def test_what_may_be_pulled_out_at_any_time_does_not_hold(tree, held, folder, subsystem):
+    tree.node(folder, subsystem, held.number)
 
     assert tree.holders() == ()
 
 
-def test_a_node_is_known_by_its_number_whatever_its_name(tree, full):
-    tree.node("sound/card1/controlC1", "sound", FULL, name="snd/controlC1")
-    tree.node("sound/card1/pcmC1D0p", "sound", "116:77", name="full")
+def test_a_node_is_known_by_its_number_whatever_its_name(tree, held):
+    tree.node("sound/card1/controlC1", "sound", held.number, name="snd/controlC1")
+    tree.node("sound/card1/pcmC1D0p", "sound", "116:77", name=held.name)
 
     assert find_nodes(Sysfs(str(tree.root)), ADDRESS)[0].name == "snd/controlC1"
-    assert tree.holders() == (full,)
+    assert tree.holders() == (held.holder,)
 
 
-def test_a_block_device_is_not_the_character_device_of_the_same_number(tree, full):
-    tree.node("nvme/nvme0/nvme0n1", "block", FULL)
+def test_a_block_device_is_not_the_character_device_of_the_same_number(tree, held):
+    tree.node("nvme/nvme0/nvme0n1", "block", held.number)
 
     assert tree.holders() == ()
 
 
-def test_the_holder_is_found_in_another_process_and_gone_with_it(tree):
-    tree.node("sound/card1/controlC1", "sound", FULL)
-    with Path("/dev/full").open() as full:
-        process = subprocess.Popen(["sleep", "60"], stdin=full)
+def test_the_holder_is_found_in_another_process_and_gone_with_it(tree, closed):
+    tree.node("sound/card1/controlC1", "sound", closed.number)
+    with Path(closed.path).open() as node:
+        process = subprocess.Popen(["sleep", "60"], stdin=node)
 
     assert tree.holders() == (f"pid {process.pid} (sleep)",)
     process.kill()
@@ -117,18 +123,18 @@ def test_the_holder_is_found_in_another_process_and_gone_with_it(tree):
     assert tree.holders() == ()
 
 
-def test_a_guest_holds_a_function_by_its_group(tree, full):
+def test_a_guest_holds_a_function_by_its_group(tree, held):
     (tree.function / "iommu_group").symlink_to("/sys/kernel/iommu_groups/14")
     (tree.function / "driver").symlink_to("/sys/bus/pci/drivers/vfio-pci")
-    tree.write("sys/class/vfio/14/dev", f"{FULL}\n")
+    tree.write("sys/class/vfio/14/dev", f"{held.number}\n")
 
-    assert tree.holders() == (full,)
+    assert tree.holders() == (held.holder,)
 
 
-def test_the_group_of_a_function_with_its_own_driver_is_another_s(tree, full):
+def test_the_group_of_a_function_with_its_own_driver_is_another_s(tree, held):
     (tree.function / "iommu_group").symlink_to("/sys/kernel/iommu_groups/14")
     (tree.function / "driver").symlink_to("/sys/bus/pci/drivers/snd_hda_intel")
-    tree.write("sys/class/vfio/14/dev", f"{FULL}\n")
+    tree.write("sys/class/vfio/14/dev", f"{held.number}\n")
 
     assert tree.holders() == ()
 
