@@ -247,7 +247,7 @@ class Mount:
     """One use of a block device: a mount point, or swap, or the partition firmware booted from."""
 
     device: str  # BlockDevice.name
-    point: str  # "/", "/boot/efi"; "swap"; "EFI system partition"
+    point: str  # "/", "/boot/efi"; "swap"; "EFI system partition"; "an active volume"
     filesystem: str = ""
     evidence: str = "/proc/self/mountinfo"
 

@@ -16,6 +16,7 @@ _ON_MANY_DEVICES = ("btrfs", "bcachefs", "zfs")  # one mount, several disks, num
 _ROOT_WITHOUT_DISK = (
     *("overlay", "tmpfs", "ramfs", "rootfs", "nfs", "nfs4", "cifs", "ceph", "9p", "virtiofs"),
 )
+_VOLUMES = ("dm-", "md", "bcache")
 _ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"  # UEFI Specification 2.10, table 5.7
 
 TYPE_CHECKING = False
@@ -33,6 +34,8 @@ def read_mounts(
     names = _Names(sysfs, blocks, udev)
     mounts = _read_mountinfo(sysfs, names)
     mounts += _read_swaps(sysfs, names)
+    mounts += _read_pools(sysfs, names)
+    mounts += _find_volumes(blocks, mounts)
     mounts += _read_boot(sysfs, blocks, udev, mounts)
     found = {(mount.point, mount.device): mount for mount in reversed(mounts)}
     return tuple(found[key] for key in sorted(found))
@@ -135,6 +138,31 @@ def _read_swaps(sysfs: Sysfs, names: _Names) -> list[Mount]:
             device = names.find(source) or printable(source) or "?"
             mounts.append(Mount(device, "swap", "swap", "/proc/swaps"))
     return mounts
+
+
+def _read_pools(sysfs: Sysfs, names: _Names) -> list[Mount]:
+    """Return the members of each imported ZFS pool, which need not have anything mounted."""
+    folder = "proc/spl/kstat/zfs"
+    return [
+        Mount(member, f"the ZFS pool {printable(pool)}", "", f"/{folder}/{pool}")
+        for pool in sysfs.list(folder)
+        if sysfs.exists(f"{folder}/{pool}/state")
+        for member in names.find_members("zfs", pool) or ("?",)
+    ]
+
+
+def _find_volumes(blocks: dict[str, BlockDevice], mounts: list[Mount]) -> list[Mount]:
+    """Return LVM, LUKS and RAID volumes that are active though the host mounts none of them.
+
+    A guest may have one as its disk. And a RAID whose disks go away is written down as broken.
+    """
+    below = {name for block in blocks.values() for name in block.below}
+    used = {mount.device for mount in mounts}
+    return [
+        Mount(name, "an active volume", "", f"/sys/class/block/{name}")
+        for name, block in blocks.items()
+        if name.startswith(_VOLUMES) and block.below and name not in below and name not in used
+    ]
 
 
 def _read_boot(

@@ -75,7 +75,7 @@ def test_a_raid_has_all_its_members_below(tmp_path):
 
     assert blocks["md127"].below == ("sda", "sdb")
     assert blocks["md127"].label == "home"
-    assert uses(mounts) == [("md127", "/home")]
+    assert uses(mounts) == [("md127", "/home")]  # and no further use for being active
 
 
 def test_an_nvme_disk_that_hides_its_controllers_is_followed_to_all_of_them(tmp_path):
@@ -230,6 +230,37 @@ def test_a_mount_point_with_blanks_is_named_as_it_is(tmp_path):
     )
 
     assert uses(mounts) == [("sda", "/media/my disk\\x")]
+
+
+def test_a_volume_that_is_active_is_in_use_though_it_is_not_mounted(tmp_path):
+    _, mounts = read(
+        tmp_path,
+        block(sata(1, "a"), "8:0"),
+        block(sata(2, "b"), "8:16"),
+        block("virtual/block/dm-0", "253:0", slaves=("sda",)),
+        block("virtual/block/dm-1", "253:1", slaves=("dm-0",)),
+        block("virtual/block/dm-2", "253:2", slaves=("dm-0",)),
+        block("virtual/block/md127", "9:127", slaves=("sdb",)),
+        mountinfo("253:1 / ext4 /dev/mapper/vg0-root"),
+    )
+
+    assert uses(mounts) == [
+        ("dm-1", "/"),
+        ("dm-2", "an active volume"),
+        ("md127", "an active volume"),
+    ]
+
+
+def test_a_pool_that_is_imported_is_in_use_though_nothing_of_it_is_mounted(tmp_path):
+    member = "E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=tank\n"
+    _, mounts = read(
+        tmp_path,
+        block(sata(1, "a"), "8:0", udev=member),
+        {f"proc/spl/kstat/zfs/{pool}/state": "ONLINE\n" for pool in ("tank", "lost")},
+        {"proc/spl/kstat/zfs/arcstats": ""},
+    )
+
+    assert uses(mounts) == [("?", "the ZFS pool lost"), ("sda", "the ZFS pool tank")]
 
 
 def test_without_a_table_of_mounts_the_root_is_on_nobody_knows_what(tmp_path):
