@@ -292,9 +292,10 @@ def test_a_card_that_can_show_nothing_is_not_one_that_remains():
         plain("0000:02:00.0", DISPLAY, driver="amdgpu"),  # no connectors
         plain("0000:03:00.0", DISPLAY, driver=None),
         plain("0000:04:00.0", DISPLAY, driver="vfio-pci"),
+        plain("0000:05:00.0", DISPLAY, driver="nvidia"),  # sets no modes; another driver did
     )
     connectors = tuple(
-        Connector(address(f"0000:0{n}:00.0"), "DP-1", remembered=n == 4) for n in (1, 3, 4)
+        Connector(address(f"0000:0{n}:00.0"), "DP-1", remembered=n > 3) for n in (1, 3, 4, 5)
     )
 
     protected = protect(Host(pci=cards, connectors=connectors), leaving=(cards[0].address,))
@@ -379,6 +380,7 @@ def test_a_hub_that_leaves_takes_the_keyboard_behind_it():
     host = with_keyboards(keyboard(3, SECOND))
 
     assert set(protect(host, ports=(hub,)).usb) == {port(SECOND)}
+    assert set(protect(host).usb) == {port(SECOND)}
     both = with_keyboards(keyboard(3, SECOND), keyboard(4, f"{HOST_USB}/usb2/4.3"))
     assert set(protect(both).usb) == {hub}
 

@@ -86,6 +86,16 @@ def test_a_hybrid_cpu_knows_its_kinds_threads_and_cache(tmp_path):
     )
 
 
+def test_a_thread_that_has_just_gone_offline_is_no_sibling(tmp_path):
+    siblings = {f"{CPU}cpu0/topology/thread_siblings_list": "0-1\n"}
+    files = siblings | {f"{CPU}present": "0-1\n", f"{CPU}online": "0\n"}
+
+    assert read_cpus(make_tree(tmp_path, files)) == (
+        Cpu(0, core=(0,)),
+        Cpu(1, online=False),
+    )
+
+
 def test_memory_and_its_huge_pages_are_read(tmp_path):
     pool = "sys/kernel/mm/hugepages/hugepages-{}kB/"
     sysfs = make_tree(
