@@ -26,7 +26,7 @@ from phyllome_seat.model.step import (
 )
 from phyllome_seat.system.bind import UNBIND_S, bind, check, restore, wait_pending
 from phyllome_seat.system.files import read_file, remove_file, write_file
-from phyllome_seat.system.state import HEADER, State
+from phyllome_seat.system.state import HEADER, LIB, RUN, State
 from phyllome_seat.system.sysfs import Sysfs
 
 TYPE_CHECKING = False
@@ -148,7 +148,8 @@ def _ours(path: str, root: str) -> str:
         content = read_file(real)
     except OSError as error:
         raise ApplyError(f"{path}: {error.strerror}") from error
-    if content is not None and not content.startswith(HEADER.encode()):
+    in_our_folder = path.lstrip("/").startswith((f"{LIB}/", f"{RUN}/"))
+    if content is not None and not in_our_folder and not content.startswith(HEADER.encode()):
         hint = "move it away, then try again"
         raise ApplyError(f"{path} was not written by phyllome-seat; it is left as it is", hint=hint)
     return real

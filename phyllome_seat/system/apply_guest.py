@@ -30,6 +30,7 @@ def do_guest(
             _restore(step, state, libvirt)
         case RemoveGuest():
             libvirt.undefine(step.uuid)  # and looks whether it is gone
+            state.drop_guest(step.uuid)
 
 
 def _create(step: CreateGuest, sysfs: Sysfs, libvirt: Libvirt) -> None:

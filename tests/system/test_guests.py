@@ -10,17 +10,23 @@ import time
 
 import pytest
 
+from phyllome_seat.model import guest_new
 from phyllome_seat.model.address import PciAddress, UsbId, UsbPort
-from phyllome_seat.model.devices import Guest, Hostdev, UsbDevice
+from phyllome_seat.model.devices import Guest, Host, Hostdev, UsbDevice
 from phyllome_seat.model.domain_xml import NAMESPACE
 from phyllome_seat.model.guest import parse_guest
 from phyllome_seat.model.guest_edit import edit_guest, needs_edit, restore_guest
 from phyllome_seat.model.guest_new import guest_uuid, render_new_guest
 from phyllome_seat.model.guest_usb import has_usb, next_alias, render_usb, why_not
+from phyllome_seat.model.plan import plan_revert
 from phyllome_seat.model.seat import NewGuest
-from phyllome_seat.model.step import GuestPci
+from phyllome_seat.model.step import CreateGuest, EditGuest, GuestPci, RemoveGuest, RestoreGuest
+from phyllome_seat.system.apply import apply
+from phyllome_seat.system.apply_guest import do_guest
 from phyllome_seat.system.guests import GuestError, Libvirt, NoLibvirtError, read_guests
 from phyllome_seat.system.limit import NoAnswerError, within
+from phyllome_seat.system.state import State, read_state
+from phyllome_seat.system.sysfs import Sysfs
 from tests.model.domains import OWNERS_CARD, OWNERS_GUEST, with_device
 
 URI = "test:///default"
@@ -313,3 +319,35 @@ def test_an_alias_that_a_gone_device_still_has_is_not_used_again():
     assert next_alias(left, "left", 1) == "ua-phyllome-left-usb1-1"
     assert not has_usb(left, KEYBOARD)
     assert why_not(KEYBOARD) is None
+
+
+def test_steps_on_definitions_leave_nothing_behind(libvirt, tmp_path, monkeypatch):
+    """Created, edited, removed; and a domain of somebody's edited and restored."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/machine-id").write_text("0123\n")
+    sysfs, state = Sysfs(str(tmp_path)), State(str(tmp_path))
+    new = NewGuest("left", 2**30, 1, firmware="bios")
+    monkeypatch.setattr(guest_new, "_PLAIN", for_test_driver(guest_new._PLAIN))
+    uuid = guest_uuid("left", "0123")
+    theirs = libvirt.define(for_test_driver(OWNERS_GUEST))
+    before = libvirt.read_xml(theirs)
+
+    do_guest(CreateGuest("left", new, SEAT), sysfs, state, libvirt)
+    do_guest(EditGuest("left", "left", uuid, SEAT[:2]), sysfs, state, libvirt)
+    do_guest(EditGuest("right", "win11", theirs, SEAT[2:]), sysfs, state, libvirt)
+    assert set(read_state(sysfs)[3]) == {uuid, theirs}
+    do_guest(RemoveGuest("left", uuid), sysfs, state, libvirt)
+    do_guest(RestoreGuest("win11", theirs), sysfs, state, libvirt)
+
+    assert read_state(sysfs)[3] == ()
+    assert libvirt.read_xml(theirs) == before
+    assert "left" not in {g.name for g in libvirt.read_guests()}
+
+
+def test_a_definition_kept_for_a_domain_that_is_gone_is_removed(tmp_path):
+    sysfs, state = Sysfs(str(tmp_path)), State(str(tmp_path))
+    state.keep_guest("0123", OWNERS_GUEST)
+
+    apply(plan_revert(Host(guests=(), kept_guests=read_state(sysfs)[3])), sysfs, state)
+
+    assert read_state(sysfs)[3] == ()
