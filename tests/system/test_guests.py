@@ -60,6 +60,11 @@ def libvirt():
     pytest.importorskip("libvirt", reason="libvirt's Python binding is not installed")
     with Libvirt(URI) as connection:
         yield connection
+        # the test driver lives as long as anything in this process refers to it
+        for found in connection.read_guests():
+            connection.stop(found.name, 0.0, force=True)
+            if found.name != "test":
+                connection._by_uuid(found.uuid).undefine()
 
 
 @pytest.fixture
