@@ -36,6 +36,8 @@ MODULES = (
     "drm_kms_helper",
     "bochs",
     "bochs_drm",
+    "virtio_pci",
+    "virtio_input",
     "virtio_gpu",
 )
 # Nobody looks at a text console on the seat's card, and setting one up takes time and card memory.

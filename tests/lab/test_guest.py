@@ -75,12 +75,12 @@ def running(folder, *arguments):
     command += ["-serial", f"file:{folder}/serial"]
     command += ["-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
     process = subprocess.Popen(command)
+    qmp = Qmp(folder / "qmp")
     try:
-        qmp = Qmp(folder / "qmp")
         qmp.connect(20)
         yield Machine(folder, process, qmp)
-        qmp.close()
     finally:
+        qmp.close()
         process.kill()
         process.wait()
 
