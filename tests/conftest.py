@@ -15,6 +15,12 @@ def pytest_addoption(parser):
     parser.addoption(
         "--rewrite-golden", action="store_true", help="write golden files anew; review the diff"
     )
+    parser.addoption(
+        "--pc",
+        default="trixie",
+        choices=("trixie", "bookworm", "forky"),
+        help="the Debian release that the lab's PC runs",
+    )
 
 
 @pytest.fixture

@@ -41,17 +41,28 @@ def read_description(path: Path) -> Description:
     return parse_description(text, str(path))
 
 
+def parse_thing(text: str) -> UsbThing:
+    """Returns one plugged thing from YAML such as `{id: stick, kind: storage, port: "3"}`."""
+    section = _Section("plug", "", _load("plug", text))
+    thing = _thing(section)
+    section.done()
+    return thing
+
+
 def parse_description(text: str, file: str = "pc.yaml") -> Description:
     """Returns the PC that a text describes."""
+    description = _Section(file, "", _load(file, text)).description()
+    _check_whole(file, description)
+    return description
+
+
+def _load(file: str, text: str) -> object:
     import yaml
 
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DescriptionError(file, "", f"is not YAML: {error}") from error
-    description = _Section(file, "", value).description()
-    _check_whole(file, description)
-    return description
 
 
 class _Section:
@@ -242,7 +253,8 @@ def _nic(section: _Section) -> Nic:
 def _check_whole(file: str, pc: Description) -> None:
     """Refuses ids that repeat, and cards that are named and not there."""
     things = [thing for controller in pc.usb for thing in controller.plugged]
-    ids = [part.id for part in (*pc.cards, *pc.usb, *pc.disks, *pc.nics, *things)]
+    ids = [card.id for card in pc.cards] + [each.id for each in pc.usb] + [d.id for d in pc.disks]
+    ids += [nic.id for nic in pc.nics] + [thing.id for thing in things]
     for name in ids:
         if ids.count(name) > 1:
             raise DescriptionError(file, name, "is the id of more than one part")

@@ -1,4 +1,4 @@
-"""A PC as a person describes it: cards, monitors, USB trees, disks, networks, and who sits where."""
+"""A PC as a person describes it: cards, monitors, USB trees, disks, networks."""
 
 from __future__ import annotations
 
@@ -142,9 +142,7 @@ class Description:
     def thing(self, thing_id: str) -> tuple[UsbController, UsbThing]:
         """Returns what is plugged, and the controller it hangs on; KeyError otherwise."""
         return {
-            thing.id: (controller, thing)
-            for controller in self.usb
-            for thing in controller.plugged
+            thing.id: (controller, thing) for controller in self.usb for thing in controller.plugged
         }[thing_id]
 
     def with_disk(self, disk: Disk) -> Self:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from phyllome_seat.lab import cpio, guest, guestdisk, guestprogram, uki
 from phyllome_seat.lab.errors import BuildError, MissingProgramError
-from phyllome_seat.lab.places import Say, cache_directory, key, made_whole, prune, silent
+from phyllome_seat.lab.places import Say, cache_directory, key, locked, made_whole, prune, silent
 
 RELEASES = ("trixie", "bookworm", "forky")
 ROOT_UUID = "5e41c0de-0000-4000-8000-000000000001"
@@ -20,16 +20,19 @@ GUESTS = "var/lib/libvirt/phyllome-lab"
 GUEST_SEATS = ("left", "right")
 _MIB = 1024 * 1024
 _ESP_MIB, _ROOT_MIB = 256, 6144
-_PACKAGES = """
-    systemd systemd-sysv udev dbus libpam-systemd polkitd linux-image-amd64 initramfs-tools kmod
-    apparmor apparmor-utils libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils ovmf
-    swtpm swtpm-tools dnsmasq-base
-    python3 python3-venv python3-pip python3-libvirt python3-pyudev python3-evdev python3-pydbus
-    python3-gi python3-yaml
-    pciutils usbutils hwdata strace iproute2 bridge-utils openssh-server lvm2 cryptsetup-bin mdadm
-    fdisk dosfstools e2fsprogs busybox-static libinput-tools evtest alsa-utils qemu-guest-agent
-    systemd-boot-efi xz-utils zstd cpio psmisc procps lsof less iputils-ping
-""".split()
+# fmt: off
+_PACKAGES = (
+    "systemd", "systemd-sysv", "udev", "dbus", "libpam-systemd", "polkitd", "linux-image-amd64",
+    "initramfs-tools", "kmod", "apparmor", "apparmor-utils", "libvirt-daemon-system",
+    "libvirt-clients", "qemu-system-x86", "qemu-utils", "ovmf", "swtpm", "swtpm-tools",
+    "dnsmasq-base", "python3", "python3-venv", "python3-pip", "python3-libvirt", "python3-pyudev",
+    "python3-evdev", "python3-pydbus", "python3-gi", "python3-yaml", "pciutils", "usbutils",
+    "hwdata", "strace", "iproute2", "bridge-utils", "openssh-server", "lvm2", "cryptsetup-bin",
+    "mdadm", "fdisk", "dosfstools", "e2fsprogs", "busybox-static", "libinput-tools", "evtest",
+    "alsa-utils", "qemu-guest-agent", "systemd-boot-efi", "xz-utils", "zstd", "cpio", "psmisc",
+    "procps", "lsof", "less", "iputils-ping",
+)
+# fmt: on
 _LOADER_PACKAGES = {
     "grub": ("grub-efi-amd64", "efibootmgr"),
     "systemd-boot": ("systemd-boot", "efibootmgr"),
@@ -84,16 +87,20 @@ def image(release: str = "trixie", loader: str = "grub", say: Say = silent) -> I
     programs, packages = missing_programs()
     if programs:
         raise MissingProgramError(programs, packages)
-    code = [Path(m.__file__ or "").read_bytes() for m in (cpio, guest, guestdisk, guestprogram, uki)]
+    code = [
+        Path(m.__file__ or "").read_bytes() for m in (cpio, guest, guestdisk, guestprogram, uki)
+    ]
     code += [Path(__file__).read_bytes(), *_guest_sources()]
     made_of = key(release, loader, _packages(loader), _setup(), code)
     directory = cache_directory() / f"image-{release}-{loader}-{made_of}"
-    if directory.exists():
-        directory.touch()
-    else:
-        prune(cache_directory(), f"image-{release}-{loader}-*", keep=1)
-        with made_whole(directory) as scratch:
-            _build(scratch, release, loader, say)
+    with locked(cache_directory() / "image.lock", say):
+        if directory.exists():
+            directory.touch()
+        else:
+            # The one before this stays: a PC that runs now may stand on it.
+            prune(cache_directory(), f"image-{release}-{loader}-*", keep=1)
+            with made_whole(directory) as scratch:
+                _build(scratch, release, loader, say)
     return Image(directory, release, loader)
 
 
@@ -189,7 +196,9 @@ def _make_disk(log: Path, root: Path, disk: Path) -> None:
     )
     _run(log, ["sfdisk", "--quiet", str(disk)], stdin=table)
     esp = disk.with_name("esp.raw")
-    _run(log, ["mkfs.vfat", "-C", "-F", "32", "-s", "1", "-n", "ESP", str(esp), f"{_ESP_MIB * 1024}"])
+    _run(
+        log, ["mkfs.vfat", "-C", "-F", "32", "-s", "1", "-n", "ESP", str(esp), f"{_ESP_MIB * 1024}"]
+    )
     tree = root / "boot/lab-esp"
     copies = [str(path) for path in sorted(tree.iterdir())]
     _run(log, [*_as_owner(), "mcopy", "-s", "-i", str(esp), *copies, "::/"])
@@ -198,11 +207,9 @@ def _make_disk(log: Path, root: Path, disk: Path) -> None:
     esp.unlink()
     # Everything is written now: a kernel that does it in the background steals time from tests.
     options = f"offset={(1 + _ESP_MIB) * _MIB},lazy_itable_init=0,lazy_journal_init=0,nodiscard"
-    _run(
-        log,
-        [*_as_owner(), "mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-U", ROOT_UUID]
-        + ["-N", "250000", "-E", options, "-d", str(root), str(disk), f"{_ROOT_MIB}M"],
-    )
+    ext4 = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-U", ROOT_UUID, "-N", "250000"]
+    ext4 += ["-E", options, "-d", str(root)]
+    _run(log, [*_as_owner(), *ext4, str(disk), f"{_ROOT_MIB}M"])
 
 
 def _as_owner() -> list[str]:

@@ -15,6 +15,7 @@ from phyllome_seat.lab.places import cache_directory, made_whole, prune
 from phyllome_seat.lab.qemu import SYSTEM_DISK, VARIABLES, disk_files
 
 TAG = "ready"
+_MOST = 8  # of a kind in the cache, about half a GiB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,17 @@ class Layer:
         return self.directory.exists()
 
     def copy(self, disks: Path) -> None:
-        """Fills a run's directory with copies of these disks."""
+        """Makes a run's directory hold copies of these disks and no others."""
         os.utime(self.directory)
+        for disk in disks.glob("*.qcow2"):
+            disk.unlink()
         for disk in self.directory.glob("*.qcow2"):
             shutil.copyfile(disk, disks / disk.name)
 
-    def keep(self, disks: Path, most: int) -> None:
+    def keep(self, disks: Path) -> None:
         """Keeps a run's disks, whose QEMU has ended; the oldest of its kind go."""
         kind = self.directory.name.split("-")[0]
-        prune(cache_directory(), f"{kind}-*", keep=most - 1)
+        prune(cache_directory(), f"{kind}-*", keep=_MOST - 1)
         with made_whole(self.directory) as scratch:
             for disk in disks.glob("*.qcow2"):
                 shutil.copyfile(disk, scratch / disk.name)

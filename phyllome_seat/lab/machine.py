@@ -64,7 +64,7 @@ class Machine:
         """Returns whether QEMU still runs."""
         return self._process.poll() is None
 
-    def execute(self, command: str, **arguments: object) -> Any:
+    def execute(self, command: str, **arguments: object) -> Any:  # noqa: ANN401  as Qmp.execute
         """Runs a QMP command; underscores in argument names are dashes in QAPI."""
         return self._qmp.execute(command, {k.replace("_", "-"): v for k, v in arguments.items()})
 
@@ -73,7 +73,7 @@ class Machine:
         return str(self.execute("human-monitor-command", command_line=line))
 
     def save(self, tag: str, disks: Sequence[str]) -> None:
-        """Keeps the whole machine as a snapshot inside its qcow2 disks, in place of an older one."""
+        """Keeps the whole machine as a snapshot in its qcow2 disks, in place of an older one."""
         self._job("snapshot-delete", tag=tag, devices=list(disks))
         self._job("snapshot-save", tag=tag, vmstate=disks[0], devices=list(disks))
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from phyllome_seat.lab.errors import LabError
+
 Say = Callable[[str], None]
 
 
@@ -46,15 +48,27 @@ def key(*parts: object) -> str:
 
 
 @contextmanager
-def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds a lock file, calling ``waiting`` once when somebody else has it."""
+def locked(path: Path, say: Say) -> Iterator[None]:
+    """Holds a lock file, waiting for whoever has it; LabError when that is this very process."""
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            waiting()
+            file.seek(0)
+            holder = file.read().strip()
+            if holder == str(os.getpid()):
+                raise LabError(
+                    "this process runs a PC already", hint="close() it before opening another"
+                ) from None
+            say(f"waiting for process {holder or '?'}, which has {path.name}")
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 @contextmanager

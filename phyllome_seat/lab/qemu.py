@@ -184,6 +184,12 @@ def unmigratable(pc: Description) -> tuple[str, ...]:
     )
 
 
+def usb_in_order(pc: Description) -> tuple[tuple[str, UsbThing], ...]:
+    """Returns (controller's id, thing) for all that is plugged, hubs before what is behind them."""
+    things = [(each.id, thing) for each in pc.usb for thing in each.plugged]
+    return tuple(sorted(things, key=lambda pair: pair[1].port.count(".")))
+
+
 def usb_properties(pc: Description, controller: str, thing: UsbThing) -> dict[str, str]:
     """Returns the properties of a USB device, for `-device` and for QMP `device_add` alike."""
     properties = {
@@ -211,14 +217,15 @@ def blockdev(node: str, file: Path) -> str:
     )
 
 
-def _machine(
-    pc: Description, boot: DirectBoot | FirmwareBoot, acceleration: str
-) -> Iterator[str]:
+def _machine(pc: Description, boot: DirectBoot | FirmwareBoot, acceleration: str) -> Iterator[str]:
     # An emulated IOMMU that maps interrupts needs half of the interrupt controller in QEMU.
     machine = f"q35,kernel-irqchip=split,i8042={'on' if pc.ps2 else 'off'}"
     if isinstance(boot, FirmwareBoot):
         machine += f",pflash0=firmware,pflash1={VARIABLES}"
-        yield from ("-blockdev", f"driver=file,node-name=firmware,read-only=on,filename={boot.code}")
+        yield from (
+            "-blockdev",
+            f"driver=file,node-name=firmware,read-only=on,filename={boot.code}",
+        )
         yield from ("-blockdev", blockdev(VARIABLES, boot.variables))
     else:
         yield from ("-kernel", str(boot.kernel), "-initrd", str(boot.initrd))
@@ -256,17 +263,25 @@ def _parts(pc: Description) -> Iterator[str]:
     for number, nic in enumerate(pc.nics):
         bus, address = slots.take(nic.id, "nic", nic.place)
         # Only what the first says about routes is believed: it alone has a router.
-        slots.arguments += ["-netdev", f"user,id={nic.id}-net,restrict={'off' if not number else 'on'}"]
-        slots.arguments += ["-device", f"{nic.model},id={nic.id},netdev={nic.id}-net,romfile=,bus={bus},addr={address}"]
+        slots.arguments += [
+            "-netdev",
+            f"user,id={nic.id}-net,restrict={'off' if not number else 'on'}",
+        ]
+        slots.arguments += [
+            "-device",
+            f"{nic.model},id={nic.id},netdev={nic.id}-net,romfile=,bus={bus},addr={address}",
+        ]
     for card in pc.cards:
         _add_card(slots, card)
     for controller in pc.usb:
         bus, address = slots.take(controller.id, "usb", controller.place)
         ports = f"p2={controller.ports},p3={controller.ports}"
-        slots.arguments += ["-device", f"qemu-xhci,id={controller.id},{ports},bus={bus},addr={address}"]
-        for thing in sorted(controller.plugged, key=lambda thing: thing.port.count(".")):
-            properties = usb_properties(pc, controller.id, thing)
-            slots.arguments += ["-device", _joined(properties)]
+        slots.arguments += [
+            "-device",
+            f"qemu-xhci,id={controller.id},{ports},bus={bus},addr={address}",
+        ]
+    for controller_id, thing in usb_in_order(pc):
+        slots.arguments += ["-device", _joined(usb_properties(pc, controller_id, thing))]
     yield from slots.arguments
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qemu.qmp import QMPClient, QMPError
 
 from phyllome_seat.lab.errors import AgentError, CommandError, CommandTimeoutError
 
+_Answer = TypeVar("_Answer")
 # One answer is one line. The guest agent keeps up to 16 MiB of each stream (GUEST_EXEC_MAX_OUTPUT
 # in qga/commands.c), which base64 makes a third longer.
 ANSWER_LIMIT = 64 * 1024 * 1024
@@ -29,9 +31,7 @@ class Qmp:
         self._client.await_greeting = not agent
         self._client.negotiate = not agent
 
-    def connect(
-        self, timeout_s: float = 10.0, alive: Callable[[], bool] = lambda: True
-    ) -> None:
+    def connect(self, timeout_s: float = 10.0, alive: Callable[[], bool] = lambda: True) -> None:
         """Connects, trying again while the socket is not there yet and its owner is alive."""
         end = time.monotonic() + timeout_s
         while True:
@@ -46,7 +46,7 @@ class Qmp:
 
     def execute(
         self, command: str, arguments: Mapping[str, object] | None = None, timeout_s: float = 60.0
-    ) -> Any:  # what a command answers is its own business (QAPI)
+    ) -> Any:  # noqa: ANN401  what a command answers is its own business (QAPI)
         """Runs one command and returns what it answers."""
         try:
             return self._run(self._client.execute(command, arguments), timeout_s)
@@ -66,10 +66,9 @@ class Qmp:
         """Ends the connection; does nothing when it is gone already."""
         if self._loop.is_closed():
             return
-        try:
+        # The other side may have gone first: that is what is wanted here.
+        with suppress(QMPError, OSError, EOFError, TimeoutError):
             self._run(self._client.disconnect(), 5)
-        except (QMPError, OSError, EOFError, TimeoutError):
-            pass  # the other side went first: that is what was wanted
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
         self._loop.run_until_complete(asyncio.sleep(0))
@@ -81,7 +80,7 @@ class Qmp:
             if event["event"] == name:
                 return event
 
-    def _run(self, awaitable: Any, timeout_s: float) -> Any:
+    def _run(self, awaitable: Awaitable[_Answer], timeout_s: float) -> _Answer:
         return self._loop.run_until_complete(asyncio.wait_for(awaitable, timeout_s))
 
 
@@ -175,9 +174,7 @@ class Agent:
         content = b""
         try:
             while True:
-                part = self._qmp.execute(
-                    "guest-file-read", {"handle": handle, "count": 1 << 20}
-                )
+                part = self._qmp.execute("guest-file-read", {"handle": handle, "count": 1 << 20})
                 content += base64.b64decode(part["buf-b64"])
                 if part["eof"]:
                     return content

@@ -11,7 +11,7 @@ printf '127.0.0.1 localhost\n127.0.1.1 pc\n' >/etc/hosts
 passwd -d root
 cat >/etc/fstab <<FSTAB
 UUID=$root_uuid / ext4 defaults,errors=remount-ro 0 1
-LABEL=ESP /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=10 0 1
+LABEL=ESP /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=90 0 1
 FSTAB
 mkdir -p /boot/efi
 
@@ -25,7 +25,8 @@ systemctl enable systemd-networkd.service libvirtd.service
 systemctl disable systemd-networkd-wait-online.service
 # Clock work of a PC that lives for months; in one that lives for minutes it only steals time.
 systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
-  fstrim.timer man-db.timer e2scrub_reap.service systemd-random-seed.service
+  fstrim.timer man-db.timer e2scrub_reap.service systemd-random-seed.service \
+  grub-common.service
 # `phyllome-seat lab shell` comes in here.
 mkdir -p /etc/systemd/system/serial-getty@ttyS1.service.d
 cat >/etc/systemd/system/serial-getty@ttyS1.service.d/autologin.conf <<GETTY
@@ -36,27 +37,46 @@ GETTY
 systemctl enable serial-getty@ttyS1.service
 mkdir -p /var/log/journal
 
-# Monitors of the lab: see edid.py beside this file.
-mkdir -p /etc/phyllome-lab/edid
+# Monitors of the lab: cards ask the kernel for EDID files by connector name (parameter edid_firmware
+# of drm), and a connector's name says in which order drivers came, not on which card it is. So for
+# each card that comes the names are looked up, and a card that came up with another's EDID, or none
+# of ours, is bound anew: drivers read EDID once (bochs) or when QEMU says so (virtio_gpu).
+mkdir -p /lib/firmware/phyllome-lab
 cat >/usr/local/sbin/lab-edid <<'EDID'
 #!/bin/sh
-# Gives the DRM card at sysfs path $1 the monitor that the lab wrote for its PCI address.
-# drm_debugfs_init() names the directory by minor; edid_override is a file of each connector.
-pci=$(basename "$(readlink -f "/sys$1/device")")
-blob=/etc/phyllome-lab/edid/$pci
-[ -e "$blob" ] || exit 0
-card=$(basename "$1")
-mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
-for connector in "/sys$1/$card"-*; do
-  name=${connector##*/"$card"-}
-  cat "$blob" >"/sys/kernel/debug/dri/${card#card}/$name/edid_override"
-  echo detect >"$connector/status"
-  break
+files=/lib/firmware/phyllome-lab
+state=/run/phyllome-lab
+mkdir -p $state
+exec 9>$state/lock
+flock 9
+pci_of() { readlink -f "$1/device/device" | grep -o '[0-9a-f]\{4\}:[0-9a-f:]*\.[0-7]' | tail -n 1; }
+wanted=
+# A name in the parameter is matched as a prefix: Virtual-10 must come before Virtual-1.
+for connector in $(ls -d /sys/class/drm/card*-* | sort -Vr); do
+  name=${connector##*/}
+  pci=$(pci_of "$connector")
+  [ -e "$files/$pci.bin" ] && wanted="$wanted${wanted:+,}${name#card*-}:phyllome-lab/$pci.bin"
+done
+printf %s "$wanted" >/sys/module/drm/parameters/edid_firmware
+echo "options drm edid_firmware=$wanted" >/etc/modprobe.d/phyllome-lab.conf
+for connector in /sys/class/drm/card*-*; do
+  pci=$(pci_of "$connector")
+  [ -e "$files/$pci.bin" ] || continue
+  tried=$state/$pci-${connector##*/}
+  if cmp -s "$files/$pci.bin" "$connector/edid"; then
+    rm -f "$tried"
+  elif [ ! -e "$tried" ]; then
+    : >"$tried"
+    device=$(readlink -f "$connector/device/device")
+    driver=$(readlink -f "$device/driver")
+    echo "${device##*/}" >"$driver/unbind"
+    echo "${device##*/}" >"$driver/bind"
+  fi
 done
 EDID
 chmod +x /usr/local/sbin/lab-edid
 cat >/etc/udev/rules.d/99-phyllome-lab.rules <<'RULE'
-ACTION=="add", SUBSYSTEM=="drm", KERNEL=="card[0-9]*", ENV{DEVTYPE}=="drm_minor", RUN+="/usr/local/sbin/lab-edid %p"
+ACTION=="add", SUBSYSTEM=="drm", KERNEL=="card[0-9]*", ENV{DEVTYPE}=="drm_minor", RUN+="/usr/local/sbin/lab-edid"
 RULE
 
 # The disk's own modules by name: what MODULES=dep would find, were this the running PC.
@@ -109,3 +129,5 @@ options root=UUID=$root_uuid ro $cmdline
 ENTRY
   ;;
 esac
+# All of /usr is as its services want it: nothing to update at the first boot.
+touch /etc/.updated /var/.updated
