@@ -170,7 +170,7 @@ def test_killed_anywhere_and_run_again_ends_the_same(way, tmp_path, programs):
     work(whole)
     end = snapshot(whole.root)
     kills = 0
-    for nth in range(1, 100_000, 17):  # a number without meaning: not all lines, but all places
+    for nth in range(1, 100_000, 37):  # a number without meaning: not all lines, but all places
         kernel = machine(str(nth))
         if not kill_at_line(nth, lambda kernel=kernel: work(kernel)):
             break
