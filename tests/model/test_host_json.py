@@ -221,3 +221,38 @@ def test_json_is_not_imported_for_plain_texts():
     assert (
         subprocess.run([sys.executable, "-S", "-c", program], check=False, cwd=root).returncode == 0
     )
+
+
+def classes(kind):
+    """Every class a type is made of, itself included."""
+    if dataclasses.is_dataclass(kind) and kind not in PLAIN:
+        yield kind
+        for hint in get_type_hints(kind).values():
+            yield from classes(hint)
+    for argument in get_args(kind):
+        yield from classes(argument)
+
+
+def test_every_field_is_in_the_documentation():
+    page = Path(__file__).parents[2] / "docs" / "host-json.md"
+    # a row's key stands alone or as "`link` in `pci`"; what follows in the row are its keys
+    rows = {
+        line.split("|")[1].strip(): line for line in page.read_text().splitlines() if "|" in line
+    }
+    text = "\n".join(rows.values())
+    for kind in set(classes(Host)):
+        for field in dataclasses.fields(kind):
+            assert f"`{field.name}`" in text, (kind, field.name)
+    assert [row for row in rows if row.startswith("`") and " in " not in row] == [
+        f"`{field.name}`" for field in dataclasses.fields(Host)
+    ]
+
+
+def test_the_example_of_the_documentation_is_a_host():
+    page = (Path(__file__).parents[2] / "docs" / "host-json.md").read_text()
+    example = page.partition("```json\n")[2].partition("```")[0]
+
+    host = parse_host(example)
+
+    assert render_host(host) == example
+    assert host.pci[0].is_gpu and host.pci[1].is_usb_controller
