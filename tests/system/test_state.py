@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
+from phyllome_seat.model import plan_rules, rules
 from phyllome_seat.model.address import PciAddress, PciId
 from phyllome_seat.model.devices import BeforeBind, Pending
-from phyllome_seat.model import plan_rules, rules
 from phyllome_seat.model.errors import StateFileError
 from phyllome_seat.system.state import HEADER, RELOAD, RULES, State, read_state
 from phyllome_seat.system.sysfs import Sysfs
