@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from phyllome_seat.model.address import PciAddress
 from phyllome_seat.model.devices import BlockDevice, Mount
 from phyllome_seat.model.printable import printable
+from phyllome_seat.model.value import replace
 from phyllome_seat.system.numbers import find_addresses, read_number
 from phyllome_seat.system.place import find_usb
 from phyllome_seat.system.scan_mounts import read_mounts
@@ -14,6 +13,7 @@ from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.udev_db import read_udev
 
 _CLASS = "sys/class/block/"
+_BACKING = {"loop": "/loop/backing_file", "zram": "/backing_dev"}
 _SECTOR = 512  # of ``size`` and ``start``, whatever the disk's own: block/genhd.c
 
 
@@ -48,14 +48,29 @@ def _read_block(
     return BlockDevice(
         name=name,
         number=number,
-        # A partition's folder is in its disk's. ``slaves``: bd_link_disk_holder, block/holder.c
-        below=(parent,) if parent in names else sysfs.list(path + "/slaves"),
+        # a partition's folder is in its disk's
+        below=(parent,) if parent in names else _read_members(sysfs, name, path, sectors),
         pci=find_addresses(path) or _find_nvme_paths(sysfs, path),
         usb=find_usb(sysfs, path),
         label=_read_label(sysfs, name, path, udev),
         partition_uuid=printable(udev.get("ID_PART_ENTRY_UUID")),
         size_bytes=None if sectors is None else sectors * _SECTOR,
     )
+
+
+def _read_members(sysfs: Sysfs, name: str, path: str, sectors: int | None) -> tuple[str, ...]:
+    """Return what a whole device is made of, nothing for a disk.
+
+    Sources: ``bd_link_disk_holder`` in block/holder.c for ``slaves``; drivers/block/loop.c and
+    Documentation/admin-guide/blockdev/zram.rst for devices that may be on another one.
+    """
+    attribute = _BACKING.get(name.rstrip("0123456789"))
+    if attribute is None:
+        return sysfs.list(path + "/slaves")
+    backing = sysfs.read(path + attribute) if sectors else None
+    if backing is None or not backing.startswith("/dev/"):
+        return ()  # memory alone, or a file, which is on a file system that is mounted
+    return (sysfs.link(backing[1:]) or backing.rpartition("/")[2],)
 
 
 def _follow_volumes(blocks: dict[str, BlockDevice], udev: dict[str, dict[str, str]]) -> None:

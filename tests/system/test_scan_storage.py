@@ -142,6 +142,27 @@ def test_compressed_memory_and_loop_files_need_no_controller(tmp_path):
     assert all(not b.below and not b.pci for b in blocks.values())
 
 
+@pytest.mark.parametrize(
+    ("backing", "below"),
+    [
+        ({"zram0/backing_dev": "/dev/sda5\n"}, ("sda5",)),
+        ({"zram0/backing_dev": "none\n"}, ()),
+        ({"loop0/loop/backing_file": "/dev/mapper/luks\n"}, ("dm-0",)),
+        ({"loop0/loop/backing_file": "/var/lib/snapd/snaps/core.snap\n"}, ()),
+    ],
+)
+def test_memory_and_files_that_spill_onto_a_device_are_made_of_it(tmp_path, backing, below):
+    name = next(iter(backing)).partition("/")[0]
+    blocks, _ = read(
+        tmp_path,
+        block(f"virtual/block/{name}", "252:0"),
+        {f"sys/devices/virtual/block/{path}": text for path, text in backing.items()},
+        {"dev/mapper/luks": Link("dev/dm-0")},
+    )
+
+    assert blocks[name].below == below
+
+
 def test_a_btrfs_uses_all_its_members_at_each_mount_point(tmp_path):
     _, mounts = read(
         tmp_path,
