@@ -98,13 +98,14 @@ def _print_steps(steps: tuple[Step, ...]) -> None:
 
 def _print_json_steps(steps: tuple[Step, ...]) -> None:
     import json
-    from dataclasses import fields
+
+    from phyllome_seat.model.value import find_defaults
 
     listed = [
         {
             "step": type(step).__name__,
             "words": str(step),
-            **{field.name: _plain(getattr(step, field.name)) for field in fields(step)},
+            **{name: _plain(getattr(step, name)) for name in find_defaults(type(step))},
         }
         for step in steps
     ]

@@ -6,10 +6,10 @@ text that means an address but is written differently is refused with the right 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import total_ordering
 
 from phyllome_seat.model.errors import AddressError
+from phyllome_seat.model.value import dataclass
 
 TYPE_CHECKING = False  # importing typing for one name would cost each start a millisecond
 if TYPE_CHECKING:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from phyllome_seat.model.address import PciAddress, UsbPort
 from phyllome_seat.model.edid import Monitor
 from phyllome_seat.model.seat import DeviceMatch, Seat
 from phyllome_seat.model.step import GuestPci
+from phyllome_seat.model.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

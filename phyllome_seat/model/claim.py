@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from phyllome_seat.model.address import PciAddress, UsbPort
@@ -20,6 +19,7 @@ from phyllome_seat.model.match import (
 )
 from phyllome_seat.model.match_usb import find_devices, find_ports
 from phyllome_seat.model.seat import DeviceMatch, PciMatch, PortMatch, Seat
+from phyllome_seat.model.value import dataclass
 
 P = ParamSpec("P")
 T = TypeVar("T")

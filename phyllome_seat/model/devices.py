@@ -8,11 +8,11 @@ said otherwise; ``None`` means the machine does not say, which is never the same
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from phyllome_seat.model.address import PciAddress, PciId, UsbId, UsbPort
 from phyllome_seat.model.edid import Monitor
+from phyllome_seat.model.value import dataclass
 
 # PCI class codes, base and sub class: PCI Code and ID Assignment Specification 1.11, section 1.
 _DISPLAY = 0x03

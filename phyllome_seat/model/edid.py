@@ -7,9 +7,8 @@ section 3; what older monitors do against it is handled where a comment says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from phyllome_seat.model.errors import EdidError
+from phyllome_seat.model.value import dataclass
 
 _BLOCK_SIZE = 128
 _HEADER = b"\x00\xff\xff\xff\xff\xff\xff\x00"  # section 3.3

@@ -9,9 +9,8 @@ Addresses").
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from phyllome_seat.model.domain_xml import DomainXmlError, add, child, remove
+from phyllome_seat.model.value import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

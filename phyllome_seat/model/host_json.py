@@ -12,12 +12,12 @@ or goes makes version 2, which an older program refuses.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 
 from phyllome_seat.model.address import PciAddress, PciId, UsbId, UsbPort
 from phyllome_seat.model.devices import Host
 from phyllome_seat.model.errors import AddressError, HostFileError
+from phyllome_seat.model.value import MISSING, find_defaults, is_value
 
 TYPE_CHECKING = False  # importing typing would cost each start milliseconds
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def render_host(host: Host) -> str:
     Equal hosts give equal texts.
     """
     lines = [f'"{_KEY}":{VERSION}']
-    for name, default in _rendered_fields(Host):
+    for name, default in _fields(Host):
         value = getattr(host, name)
         if value == default:
             continue
@@ -71,9 +71,9 @@ def parse_host(text: str) -> Host:
 
 
 @cache
-def _rendered_fields(kind: Type) -> tuple[tuple[str, object], ...]:
+def _fields(kind: Type) -> tuple[tuple[str, object], ...]:
     """Return name and default of each field in order; no value equals a default that is missing."""
-    return tuple((f.name, f.default) for f in fields(kind))
+    return tuple(find_defaults(kind).items())
 
 
 def _render(value: object) -> str:
@@ -88,7 +88,7 @@ def _renderer_of(kind: Type) -> Renderer:
         return '"{}"'.format
     if kind is tuple:
         return lambda value: "[" + ",".join(map(_render, value)) + "]"
-    if is_dataclass(kind):
+    if is_value(kind):
         return _object_renderer(kind)
     if kind is str:
         return _render_text
@@ -104,7 +104,7 @@ def _render_text(text: str) -> str:
 
 
 def _object_renderer(kind: Type) -> Renderer:
-    known = tuple((name, default, f'"{name}":') for name, default in _rendered_fields(kind))
+    known = tuple((name, default, f'"{name}":') for name, default in _fields(kind))
 
     def render(value: object) -> str:
         parts = []
@@ -134,7 +134,7 @@ def _parser_of(kind: Type) -> Parser:
     """Return what reads a value of a type: the annotation of a field, already evaluated."""
     if kind in _TEXTS:
         return _text_parser(kind)
-    if is_dataclass(kind):
+    if is_value(kind):
         return _class_parser(kind)
     if kind is float:
         return _parse_float
@@ -148,7 +148,9 @@ def _parser_of(kind: Type) -> Parser:
 
 def _class_parser(kind: Type) -> Parser:
     hints = _hints_of(kind)
-    known = tuple((f.name, f.default, _parser_of(hints[f.name])) for f in fields(kind))
+    known = tuple(
+        (name, default, _parser_of(hints[name])) for name, default in _fields(kind)
+    )
 
     def parse(value: object, place: str) -> object:
         if type(value) is not dict:

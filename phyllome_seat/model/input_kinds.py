@@ -9,7 +9,7 @@ Numbers are those of include/uapi/linux/input-event-codes.h.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from phyllome_seat.model.value import dataclass
 
 KINDS = (
     "key",

@@ -59,7 +59,7 @@ def _gpus(host: Host, protected: Protected) -> Iterator[str]:
             continue
         yield _function(gpu, protected)
         others = [d for d in host.functions_of(gpu.address) if d.address != gpu.address]
-        lines = [_function(d, Protected()) for d in others if not d.is_gpu]
+        lines = [_function(d, Protected({}, {})) for d in others if not d.is_gpu]
         lines += [_connector(c) for c in host.connectors if c.gpu == gpu.address]
         yield from _branches(lines)
 

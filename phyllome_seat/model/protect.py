@@ -8,13 +8,13 @@ Where a graph cannot be followed to its end, everything it could end in is neede
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from phyllome_seat.model.address import PciAddress, UsbPort
 from phyllome_seat.model.devices import BlockDevice, Host, NetworkInterface, PciDevice
 from phyllome_seat.model.groups import is_harmless
 from phyllome_seat.model.keyboards import find_last_keyboards
+from phyllome_seat.model.value import dataclass, replace
 
 _STORAGE = 0x01  # PCI base class: PCI Code and ID Assignment Specification 1.11, section 1
 _OURS = "ua-phyllome-"
@@ -43,8 +43,8 @@ class Protected:
     here for it.
     """
 
-    pci: dict[PciAddress, tuple[Reason, ...]] = field(default_factory=dict)
-    usb: dict[UsbPort, tuple[Reason, ...]] = field(default_factory=dict)
+    pci: dict[PciAddress, tuple[Reason, ...]]
+    usb: dict[UsbPort, tuple[Reason, ...]]
 
 
 def protect(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from phyllome_seat.model.address import PciAddress, PciId, UsbId
+from phyllome_seat.model.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ them are found in one reading.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from phyllome_seat.model.address import (
     PciAddress,
@@ -28,6 +27,7 @@ from phyllome_seat.model.seat import (
     Wish,
 )
 from phyllome_seat.model.seat_value import SIZES, Reading
+from phyllome_seat.model.value import replace
 from phyllome_seat.model.yaml_node import Mapping, Node, Scalar, Sequence, parse_yaml
 
 

@@ -9,8 +9,6 @@ once another function is at the address, it is forgotten.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from phyllome_seat.model.address import PciAddress, UsbPort
 from phyllome_seat.model.devices import (
     Connector,
@@ -21,6 +19,7 @@ from phyllome_seat.model.devices import (
     UsbSocket,
 )
 from phyllome_seat.model.errors import HostFileError
+from phyllome_seat.model.value import replace
 
 # pci-stub holds a device and shows nothing of it, as vfio-pci does; usbfs is a program's hand on
 # a USB device, QEMU's for one.

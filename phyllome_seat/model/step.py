@@ -6,10 +6,9 @@ A plan is a tuple of steps in the order they are to be taken. Printing it is the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from phyllome_seat.model.address import PciAddress, PciId
 from phyllome_seat.model.seat import NewGuest
+from phyllome_seat.model.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

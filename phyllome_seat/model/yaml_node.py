@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from phyllome_seat.model.errors import SeatFileError
+from phyllome_seat.model.value import dataclass
 
 _DEEPEST = 20
 # All but the characters of YAML 1.1, section 4.1.1. Python reads bytes that are not UTF-8 as half

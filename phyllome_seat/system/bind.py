@@ -7,7 +7,6 @@ override cleared. Source: Documentation/ABI/testing/sysfs-bus-pci, ``driver_over
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
 
 from phyllome_seat.model.address import PciAddress, PciId
 from phyllome_seat.model.devices import BeforeBind, Pending
@@ -19,6 +18,7 @@ from phyllome_seat.model.errors import (
     ReadBackError,
 )
 from phyllome_seat.model.step import BindDriver, RestoreDriver
+from phyllome_seat.model.value import dataclass, replace
 from phyllome_seat.system.holders import Node, find_holders, find_nodes, find_users
 from phyllome_seat.system.numbers import read_number
 from phyllome_seat.system.run import run

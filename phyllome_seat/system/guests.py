@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from phyllome_seat.model.domain_xml import parse_domain
 from phyllome_seat.model.errors import ApplyError
 from phyllome_seat.model.guest import parse_guest
 from phyllome_seat.model.guest_usb import has_usb, next_alias, render_usb, why_not
+from phyllome_seat.model.value import dataclass
 from phyllome_seat.system.limit import NoAnswerError, within
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 
 from phyllome_seat.model.printable import printable
+from phyllome_seat.model.value import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ net/ipv6/addrconf.c ``if6_seq_show``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from phyllome_seat.model.value import dataclass
 from phyllome_seat.system.ip import parse_kernel_address
 from phyllome_seat.system.sysfs import Sysfs
 

@@ -8,12 +8,11 @@ message.c and port.c, Documentation/ABI/testing/sysfs-bus-usb.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from phyllome_seat.model.address import PciAddress, UsbId, UsbPort, parse_port_chain
 from phyllome_seat.model.devices import UsbDevice, UsbSocket
 from phyllome_seat.model.errors import AddressError
 from phyllome_seat.model.printable import printable
+from phyllome_seat.model.value import dataclass
 from phyllome_seat.system.numbers import find_addresses, order_of, read_number
 from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.udev_db import read_udev

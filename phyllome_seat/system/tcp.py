@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from phyllome_seat.model.value import dataclass
 from phyllome_seat.system.ip import is_loopback, parse_kernel_address
 from phyllome_seat.system.sysfs import Sysfs
 

@@ -7,8 +7,7 @@ later), as systemd's src/libsystemd/sd-device/sd-device.c writes them; other lin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from phyllome_seat.model.value import dataclass
 from phyllome_seat.system.sysfs import Sysfs
 
 

@@ -1,0 +1,160 @@
+"""Our `dataclass` held against the standard library's: the same class made by both."""
+
+import copy
+import dataclasses
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from phyllome_seat.model import value
+from phyllome_seat.model.address import PciAddress
+from phyllome_seat.model.devices import Host, Link, PciDevice
+
+
+def make(dataclass, **options):
+    @dataclass(frozen=True, **options)
+    class Thing:
+        """A thing."""
+
+        size: int
+        name: str = "none"
+        parts: tuple[int, ...] = ()
+
+        def __post_init__(self):
+            if self.size < 0:
+                raise ValueError(self.size)
+
+        @property
+        def twice(self):
+            return self.size * 2
+
+    return Thing
+
+
+BOTH = [
+    pytest.param(make(maker, **options), id=f"{maker.__module__}-{'-'.join(options) or 'plain'}")
+    for options in ({}, {"slots": True}, {"slots": True, "order": True})
+    for maker in (value.dataclass, dataclasses.dataclass)
+]
+CALLS = [
+    ((1,), {}),
+    ((1, "a", (2,)), {}),
+    ((), {"size": 1}),
+    ((1,), {"parts": (3,)}),
+    ((), {"parts": (), "size": 4, "name": "b"}),
+]
+WRONG_CALLS = [
+    ((), {}),
+    ((1, "a", (), 4), {}),
+    ((1,), {"size": 2}),
+    ((1, "a", ()), {"name": "b"}),
+    ((1,), {"colour": "red"}),
+    ((), {"name": "a", "colour": "red"}),
+]
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize(("given", "named"), CALLS)
+def test_a_value_is_made_with_its_fields_and_shown_with_them(kind, given, named):
+    thing = kind(*given, **named)
+
+    wanted = {"name": "none", "parts": ()} | dict(
+        zip(("size", "name", "parts"), given, strict=False)
+    )
+    assert dataclasses.asdict(thing) == wanted | named
+    shown = ", ".join(f"{name}={getattr(thing, name)!r}" for name in ("size", "name", "parts"))
+    assert repr(thing) == f"make.<locals>.Thing({shown})"
+    assert thing.twice == thing.size * 2
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize(("given", "named"), WRONG_CALLS)
+def test_missing_unknown_and_repeated_fields_are_refused(kind, given, named):
+    with pytest.raises(TypeError):
+        kind(*given, **named)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_value_cannot_change(kind):
+    thing = kind(1)
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        thing.size = 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del thing.size
+    assert thing.size == 1
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_values_are_equal_by_content_and_class(kind):
+    other = make(value.dataclass)
+
+    assert kind(1, "a") == kind(1, "a")
+    assert kind(1, "a") != kind(1, "b")
+    assert kind(1) != other(1)
+    assert kind(1) != (1, "none", ())
+    assert len({kind(1), kind(1, "none"), kind(2)}) == 2
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_value_checks_itself_also_when_it_is_a_changed_copy(kind):
+    for replace in (value.replace, dataclasses.replace):
+        assert replace(kind(1, "a"), size=2) == kind(2, "a")
+        with pytest.raises(ValueError, match="-1"):
+            replace(kind(1), size=-1)
+
+
+def test_values_have_an_order_only_when_asked():
+    ordered, plain = make(value.dataclass, order=True), make(value.dataclass)
+
+    assert sorted([ordered(2), ordered(1, "b"), ordered(1, "a")])[0] == ordered(1, "a")
+    assert ordered(1) <= ordered(1) < ordered(2) >= ordered(2) > ordered(1)
+    with pytest.raises(TypeError):
+        assert plain(1) < plain(2)
+    with pytest.raises(TypeError):
+        assert ordered(1) < 2
+
+
+def test_slots_leave_no_room_for_more_and_plain_values_keep_theirs():
+    assert not hasattr(make(value.dataclass, slots=True)(1), "__dict__")
+    host = Host()
+    assert host.by_address == {}
+    assert host.by_address is host.by_address  # a cached property
+
+
+def test_the_standard_library_sees_the_same_fields_from_both():
+    ours, standard = make(value.dataclass, slots=True), make(dataclasses.dataclass, slots=True)
+
+    assert dataclasses.is_dataclass(ours)
+    assert [(f.name, f.type, f.default) for f in dataclasses.fields(ours)] == [
+        (f.name, f.type, f.default) for f in dataclasses.fields(standard)
+    ]
+    assert ours.__match_args__ == standard.__match_args__
+    assert ours.__doc__ == standard.__doc__
+    assert ours.__qualname__ == standard.__qualname__
+    assert value.find_defaults(ours) == {"size": value.MISSING, "name": "none", "parts": ()}
+
+
+def test_a_value_can_be_copied_and_pickled():
+    link = Link(8.0, 4, 16.0, 16)
+
+    assert copy.deepcopy(link) == link
+    assert pickle.loads(pickle.dumps(link)) == link
+
+
+def test_nothing_a_scan_imports_imports_the_standard_dataclasses():
+    code = "import sys; from phyllome_seat.system.scan import scan; import phyllome_seat.cli; "
+    code += "print({'dataclasses', 'inspect', 'typing'} & {*sys.modules})"
+
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "set()\n"
+
+
+def test_the_nouns_are_made_here():
+    assert all(value.is_value(kind) for kind in (Host, PciDevice, PciAddress))
+    assert not value.is_value(int)
