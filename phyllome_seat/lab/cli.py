@@ -15,7 +15,8 @@ from phyllome_seat.lab import control
 from phyllome_seat.lab.boot import KINDS
 from phyllome_seat.lab.describe import read_description
 from phyllome_seat.lab.errors import LabError
-from phyllome_seat.lab.image import RELEASES, image
+from phyllome_seat.lab.image import image
+from phyllome_seat.lab.packages import RELEASES
 from phyllome_seat.lab.pc import Pc
 from phyllome_seat.lab.progress import Progress
 from phyllome_seat.lab.terminal import join_terminal

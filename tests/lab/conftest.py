@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from phyllome_seat.lab.describe import read_description
-from phyllome_seat.lab.image import missing_programs
+from phyllome_seat.lab.programs import missing_programs
 
 EXAMPLE = Path(__file__).parents[2] / "examples/two-seat-gaming-pc/pc.yaml"
 _NOT_RUN = pytest.StashKey[str]()

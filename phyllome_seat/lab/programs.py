@@ -1,0 +1,48 @@
+"""The programs a build runs: which are missing, and what they said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from phyllome_seat.lab.errors import BuildError
+
+# program → the Debian package that has it
+_PROGRAMS = {
+    "mmdebstrap": "mmdebstrap",
+    "mcopy": "mtools",
+    "mkfs.vfat": "dosfstools",
+    "mke2fs": "e2fsprogs",
+    "sfdisk": "fdisk",
+    "qemu-img": "qemu-utils",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "setpriv": "util-linux",
+}
+
+
+def missing_programs() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the programs the lab needs and does not find, and the packages that have them."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    missing = {name: pkg for name, pkg in _PROGRAMS.items() if not shutil.which(name, path=path)}
+    return tuple(missing), tuple(dict.fromkeys(missing.values()))
+
+
+def as_owner() -> list[str]:
+    """Returns what to put before a command that must see the new system's files as their owner."""
+    return [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
+
+
+def run_logged(log: Path, argv: list[str], stdin: str = "") -> None:
+    """Runs a build's program, its output in the log; BuildError with the log's tail."""
+    environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
+    with log.open("a") as output:
+        output.write(f"+ {' '.join(argv)}\n")
+        output.flush()
+        status = subprocess.run(
+            argv, input=stdin, text=True, stdout=output, stderr=output, env=environment, check=False
+        ).returncode
+    if status != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+        raise BuildError(argv[0], tail)
