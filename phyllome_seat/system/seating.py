@@ -232,12 +232,13 @@ def _chosen(wish: Wish, names: Sequence[str]) -> tuple[Seat, ...]:
 
 @contextmanager
 def _connect(uri: str) -> Iterator[Libvirt | None]:
-    """Libvirt for a ``with``, or None where it is not installed or cannot be reached."""
+    """Libvirt for a ``with``, None where it is not installed, not there or does not answer."""
     from phyllome_seat.system.guests import Libvirt, NoLibvirtError
+    from phyllome_seat.system.limit import NoAnswerError
 
     try:
         libvirt = Libvirt(uri).__enter__()
-    except NoLibvirtError:
+    except (NoLibvirtError, NoAnswerError):
         yield None
         return
     try:
