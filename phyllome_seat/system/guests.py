@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from types import ModuleType
 from typing import Any, TypeVar
@@ -107,7 +108,8 @@ class Libvirt:
 
     def __exit__(self, *_: object) -> None:
         if not self._lost:  # closing a lost connection would wait for the same answer
-            self._ask("closing", self._connection.close)
+            with suppress(NoAnswerError, self._libvirt.libvirtError):  # all is done and read back
+                self._ask("closing", self._connection.close)
 
     # -- reading -----------------------------------------------------------------------------------
 
