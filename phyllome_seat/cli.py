@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from phyllome_seat.model.seat import Wish
     from phyllome_seat.model.step import Step
 
+    Run = Callable[[argparse.Namespace], int]
+    Command = tuple[str, Run, tuple[Callable[[argparse.ArgumentParser], None], ...]]
+
 SEAT_FILE = "etc/phyllome-seat/seats.yaml"
 UNATTENDED_STOP_S = 20.0
 DONE, MACHINE_SAYS_NO, INPUT_IS_WRONG = 0, 1, 2
@@ -26,7 +29,7 @@ DONE, MACHINE_SAYS_NO, INPUT_IS_WRONG = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 the machine said no, 2 wrong input."""
-    args = _parser().parse_args(arguments)
+    args = parse_line(arguments)
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -270,72 +273,85 @@ def _agree(question: str) -> bool:
 # -- the command line ------------------------------------------------------------------------------
 
 
-def _parser() -> argparse.ArgumentParser:
+def parse_line(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return what the command line says, with the function to call for it as ``run``.
+
+    Two parsers, the second made for the one command that is used: argparse looks up a translation
+    for each parser and each argument, and ten commands would take longer than a scan of a PC.
+    """
+    args = _main_parser().parse_args(arguments)
+    args.run = COMMANDS[args.command][1]
+    return (
+        args if args.command == "lab" else command_parser(args.command).parse_args(args.rest, args)
+    )
+
+
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """Return the parser of what comes after the name of a command."""
+    words, _, add_arguments = COMMANDS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"phyllome-seat {name}",
+        description=words[0].upper() + words[1:] + ".",
+        formatter_class=_Words,
+    )
+    for add in add_arguments:
+        add(parser)
+    return parser
+
+
+def _main_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="phyllome-seat",
+        usage="%(prog)s [-h] [--version] [--sysroot DIR] [--connect URI] COMMAND ...",
         description="Several people share one PC, each with a guest that feels like a whole one.",
-        epilog="exit status: 0 done, also when there was nothing to do; 1 the machine said no; "
+        epilog="exit status: 0 done, also when there was nothing to do; 1 the machine said no;\n"
         "2 the command line or the seat file is wrong",
+        formatter_class=_Words,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--sysroot", default="/", metavar="DIR", help="read below DIR, not /")
     parser.add_argument(
         "--connect", default="qemu:///system", metavar="URI", help="libvirt to ask (%(default)s)"
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    scan = _command(commands, "scan", _scan, "show the PC: cards, monitors, USB, groups")
-    scan.add_argument("--json", action="store_true", help="the whole Host as JSON")
-    scan.add_argument("--guests", action="store_true", help="ask libvirt for its domains too")
-
-    plan = _command(commands, "plan", _plan, "say what apply would do, and do nothing")
-    _takes_seat_file(plan)
-    plan.add_argument("--host", metavar="FILE", help="plan for the Host that `scan --json` wrote")
-    plan.add_argument("--json", action="store_true", help="the steps as JSON")
-
-    apply = _command(commands, "apply", _apply, "set the seats up as the seat file says")
-    _takes_seat_file(apply)
-    _takes_wait(apply)
-
-    revert = _command(commands, "revert", _revert, "give everything back to the host")
-    _takes_wait(revert)
-    revert.add_argument(
-        "--unattended",
-        action="store_true",
-        help=f"stop the seats' guests first, by force after {UNATTENDED_STOP_S:.0f} s",
-    )
-
-    start = _command(commands, "start", _start, "start the guests of the seats")
-    _takes_seat_file(start)
-    _takes_wait(start)
-    start.add_argument("seats", nargs="*", metavar="SEAT", help="which seats; all without")
-
-    stop = _command(commands, "stop", _stop, "stop the guests of the seats")
-    _takes_seat_file(stop)
-    stop.add_argument("seats", nargs="*", metavar="SEAT", help="which seats; all without")
-    stop.add_argument(
-        "--timeout", type=float, default=60.0, metavar="S", help="seconds to wait (%(default)s)"
-    )
-    stop.add_argument("--force", action="store_true", help="then pull the plug")
-
-    status = _command(commands, "status", _status, "show which seat has what now")
-    _takes_seat_file(status)
-    status.add_argument("--json", action="store_true", help="the same as JSON")
-
-    _command(commands, "confirm", _confirm, "keep the seats: stop the timer that gives them back")
-    _add_lab(commands)
+    listed = "\n".join(f"{name:10}{words}" for name, (words, _, _) in COMMANDS.items())
+    commands = parser.add_argument_group("commands", listed)
+    commands.add_argument("command", metavar="COMMAND", choices=COMMANDS, help=argparse.SUPPRESS)
+    commands.add_argument("rest", metavar="...", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 
 
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    words: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
-    parser.set_defaults(run=run)
-    return parser
+class _Words(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, asked of the terminal itself.
+
+    argparse asks through shutil, which imports all archive formats: a fifth of ``--help``.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_find_width() - 2)
+
+
+def _find_width() -> int:
+    import os
+
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
+
+
+def _takes_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def _takes_guests(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--guests", action="store_true", help="ask libvirt for its domains too")
+
+
+def _takes_host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", metavar="FILE", help="plan for the Host that `scan --json` wrote")
 
 
 def _takes_seat_file(parser: argparse.ArgumentParser) -> None:
@@ -348,17 +364,55 @@ def _takes_wait(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `lab`, whose own command line is read only when it is used: it imports QEMU's library."""
-    lab = commands.add_parser("lab", help="a whole PC in software", add_help=False)
-    lab.add_argument("rest", nargs=argparse.REMAINDER)
-    lab.set_defaults(run=_lab)
+def _takes_seats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("seats", nargs="*", metavar="SEAT", help="which seats; all without")
+
+
+def _takes_unattended(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--unattended",
+        action="store_true",
+        help=f"stop the seats' guests first, by force after {UNATTENDED_STOP_S:.0f} s",
+    )
+
+
+def _takes_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="S", help="seconds to wait (%(default)s)"
+    )
+    parser.add_argument("--force", action="store_true", help="then pull the plug")
 
 
 def _lab(args: argparse.Namespace) -> int:
     from phyllome_seat.lab.cli import main as lab_main
 
     return lab_main(args.rest)
+
+
+# name: what it does, in words; the function that does it; what may follow the name
+COMMANDS: dict[str, Command] = {
+    "scan": ("show the PC: cards, monitors, USB, groups", _scan, (_takes_json, _takes_guests)),
+    "plan": (
+        "say what apply would do, and do nothing",
+        _plan,
+        (_takes_seat_file, _takes_host, _takes_json),
+    ),
+    "apply": ("set the seats up as the seat file says", _apply, (_takes_seat_file, _takes_wait)),
+    "revert": ("give everything back to the host", _revert, (_takes_wait, _takes_unattended)),
+    "start": (
+        "start the guests of the seats",
+        _start,
+        (_takes_seat_file, _takes_wait, _takes_seats),
+    ),
+    "stop": (
+        "stop the guests of the seats",
+        _stop,
+        (_takes_seat_file, _takes_seats, _takes_force),
+    ),
+    "status": ("show which seat has what now", _status, (_takes_seat_file, _takes_json)),
+    "confirm": ("keep the seats: stop the timer that gives them back", _confirm, ()),
+    "lab": ("a whole PC in software", _lab, ()),
+}
 
 
 if __name__ == "__main__":
