@@ -7,7 +7,7 @@ from phyllome_seat import cli
 
 def test_a_command_gets_the_options_before_and_after_its_name():
     args = cli.parse_line(
-        ["--sysroot", "/x", "start", "left", "-f", "a.yaml", "right", "--wait", "3"]
+        ["--sysroot", "/x", "start", "left", "right", "-f", "a.yaml", "--wait", "3"]
     )
 
     assert (args.sysroot, args.file, args.seats, args.wait) == (
