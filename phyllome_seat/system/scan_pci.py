@@ -50,7 +50,7 @@ def _read_function(
     if identity is None:
         return None
     class_code = _read_class(sysfs, path, event)
-    udev = read_udev(sysfs, f"+pci:{address}").properties
+    udev = read_udev(sysfs, "+pci:" + path.rpartition("/")[2]).properties
     is_display = class_code >> 16 == 0x03
     parents = find_addresses(path)[:-1]
     # driver_override_show and sriov_numvfs_show take the device's lock: drivers/pci/pci-sysfs.c,
@@ -90,18 +90,21 @@ def _read_uevent(sysfs: Sysfs, path: str) -> dict[str, str]:
 
 
 def _read_id(sysfs: Sysfs, path: str, event: dict[str, str]) -> PciId | None:
-    ids = event.get("PCI_ID", "").split(":") + event.get("PCI_SUBSYS_ID", "").split(":")
-    if len(ids) < 4:
-        names = ("vendor", "device", "subsystem_vendor", "subsystem_device")
-        ids = [sysfs.read(f"{path}/{name}") or "" for name in names]
-    vendor, device, subvendor, subdevice = (read_number(number, 16) for number in ids[:4])
-    if vendor is None or device is None:
-        return None
     try:
-        if not subvendor or subdevice is None:  # vendor 0 is the kernel's "none": bridges
-            return PciId(vendor, device)
-        return PciId(vendor, device, subvendor, subdevice)
-    except AddressError:
+        if "PCI_ID" in event:
+            vendor, device = event["PCI_ID"].split(":")
+            subvendor, subdevice = event.get("PCI_SUBSYS_ID", "0:0").split(":")
+        else:
+            names = ("vendor", "device", "subsystem_vendor", "subsystem_device")
+            vendor, device, subvendor, subdevice = (
+                sysfs.read(f"{path}/{name}") or "0" for name in names
+            )
+        if not int(vendor, 16):
+            return None
+        if not int(subvendor, 16):  # the kernel's "none": bridges have no subsystem
+            return PciId(int(vendor, 16), int(device, 16))
+        return PciId(int(vendor, 16), int(device, 16), int(subvendor, 16), int(subdevice, 16))
+    except (ValueError, AddressError):
         return None
 
 

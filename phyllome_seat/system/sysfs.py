@@ -37,7 +37,7 @@ class Sysfs:
     def read_bytes(self, path: str) -> bytes | None:
         """Return the content of a file (first MiB), None when it is not to be had."""
         try:
-            fd = self._open(path)
+            fd = os.open(self._prefix + path, _READ) if self._is_host else self._open(path)
         except _MISSING:
             return None
         try:
@@ -81,12 +81,12 @@ class Sysfs:
             there = os.readlink(here)
         except _MISSING:
             return None
-        folders = here[len(self._prefix) :].split("/")[:-1]
-        while there.startswith("../"):
-            there = there[3:]
-            del folders[-1:]
-        joined = there.lstrip("/") if there.startswith("/") else "/".join([*folders, there])
-        return os.path.normpath("/" + joined).lstrip("/") if "./" in joined else joined
+        folders = [] if there.startswith("/") else here[len(self._prefix) :].split("/")[:-1]
+        down = 0
+        while there.startswith("../", down):
+            down += 3
+        target = "/".join([*folders[: max(0, len(folders) - down // 3)], there[down:]])
+        return os.path.normpath("/" + target).lstrip("/") if "./" in target else target.lstrip("/")
 
     def resolve(self, path: str) -> str | None:
         """Return where `path` leads with every link followed, from the root; None if nowhere."""
@@ -121,9 +121,7 @@ class Sysfs:
         return ChildWrite(self._inside(path))
 
     def _open(self, path: str) -> int:
-        """Return a file descriptor for reading. Raises OSError."""
-        if self._is_host:
-            return os.open(self._prefix + path, _READ)
+        """Return a file descriptor for reading below another root. Raises OSError."""
         try:
             return os.open(self._inside(path, follow_last=False), _READ | os.O_NOFOLLOW)
         except OSError as error:

@@ -13,11 +13,27 @@ from phyllome_seat.system.sysfs import Sysfs
 
 @dataclass(frozen=True, slots=True)
 class UdevEntry:
-    """One device in udev's database; ``tags`` are those of now, ``links`` without ``/dev/``."""
+    """One device in udev's database: its lines, each kind parsed when it is asked for."""
 
-    properties: dict[str, str]
-    links: tuple[str, ...]
-    tags: tuple[str, ...]
+    lines: tuple[str, ...] = ()
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Return the properties by name."""
+        return dict([line[2:].partition("=")[::2] for line in self.lines if line[:2] == "E:"])
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Return the links to the device's node, without ``/dev/``."""
+        return self._values("S:")
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Return the tags of now, those ever given where udev is too old to tell them apart."""
+        return self._values("Q:") or self._values("G:")
+
+    def _values(self, kind: str) -> tuple[str, ...]:
+        return tuple([line[2:] for line in self.lines if line[:2] == kind])
 
 
 def read_udev(sysfs: Sysfs, device_id: str) -> UdevEntry:
@@ -26,22 +42,5 @@ def read_udev(sysfs: Sysfs, device_id: str) -> UdevEntry:
     ``device_id`` is ``b8:0`` or ``c189:3`` for a node, ``n2`` for a network interface by its
     index, ``+pci:0000:00:02.0`` (subsystem and name) for any other device.
     """
-    content = sysfs.read_bytes("run/udev/data/" + device_id)
-    if content is None:
-        return UdevEntry({}, (), ())
-    properties: dict[str, str] = {}
-    links: list[str] = []
-    tags_ever: list[str] = []
-    tags_now: list[str] = []
-    for line in content.decode("utf-8", "backslashreplace").split("\n"):
-        kind = line[:2]
-        if kind == "E:":
-            key, _, value = line[2:].partition("=")
-            properties[key] = value
-        elif kind == "S:":
-            links.append(line[2:])
-        elif kind == "Q:":
-            tags_now.append(line[2:])
-        elif kind == "G:":
-            tags_ever.append(line[2:])
-    return UdevEntry(properties, tuple(links), tuple(tags_now or tags_ever))
+    content = sysfs.read_bytes("run/udev/data/" + device_id) or b""
+    return UdevEntry(tuple(content.decode("utf-8", "backslashreplace").split("\n")))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from phyllome_seat.system.udev_db import UdevEntry, read_udev
+from phyllome_seat.system.udev_db import read_udev
 from tests.system.trees import make_tree
 
 DISK = """\
@@ -20,11 +20,11 @@ V:1
 def test_an_entry_has_properties_links_and_the_tags_of_now(tmp_path):
     tree = make_tree(tmp_path, {"run/udev/data/b8:0": DISK})
 
-    assert read_udev(tree, "b8:0") == UdevEntry(
-        {"ID_SERIAL": "stick", "ID_FS_LABEL": "A=B", "EMPTY": ""},
-        ("disk/by-id/usb-stick", "disk/by-label/A=B"),
-        ("systemd",),
-    )
+    entry = read_udev(tree, "b8:0")
+
+    assert entry.properties == {"ID_SERIAL": "stick", "ID_FS_LABEL": "A=B", "EMPTY": ""}
+    assert entry.links == ("disk/by-id/usb-stick", "disk/by-label/A=B")
+    assert entry.tags == ("systemd",)
 
 
 def test_before_there_were_tags_of_now_the_tags_ever_given_count(tmp_path):
@@ -34,4 +34,6 @@ def test_before_there_were_tags_of_now_the_tags_ever_given_count(tmp_path):
 
 
 def test_what_udev_does_not_know_is_empty(tmp_path):
-    assert read_udev(make_tree(tmp_path, {}), "c13:64") == UdevEntry({}, (), ())
+    entry = read_udev(make_tree(tmp_path, {}), "c13:64")
+
+    assert (entry.properties, entry.links, entry.tags) == ({}, (), ())
