@@ -7,6 +7,7 @@
     ├── EdidError           bytes that hold no usable EDID base block
     ├── HostFileError       a Host as JSON that does not parse
     ├── SeatFileError       edit the seat file
+    ├── UnknownSeatError    name a seat that the seat file has
     ├── AssignmentError     move things: what the seats want does not fit this machine
     ├── ApplyError          the machine said no: read the log
     │   ├── PendingError    a write that the kernel has not finished
@@ -77,6 +78,21 @@ class SeatFileError(PhyllomeSeatError):
         self.expected = expected
         self.nearest = nearest
         self.problems = problems or (self,)
+
+
+class UnknownSeatError(PhyllomeSeatError):
+    """A seat named on the command line that the seat file has not."""
+
+    exit_status = 2
+
+    def __init__(self, name: str, file: str, known: tuple[str, ...], nearest: str = "") -> None:
+        there = f"it has {', '.join(known)}" if known else "it has no seat"
+        super().__init__(
+            f"seat {name} is not in {file}: {there}",
+            hint=f"did you mean {nearest}?" if nearest else "",
+        )
+        self.name = name
+        self.known = known
 
 
 class AssignmentError(PhyllomeSeatError):

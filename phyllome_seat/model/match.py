@@ -48,9 +48,17 @@ def find_function(host: Host, match: PciMatch) -> PciDevice:
         case [only]:
             way_out = f'{label(only)} is the only {match.id} now: write "{only.address}" if it is'
         case _:
-            places = ", ".join(str(device.address) for device in elsewhere)
+            places = ", ".join(_known_by(host, device) for device in elsewhere)
             way_out = f"{match.id} is at {places} now: write the one you mean"
     raise AssignmentError((f"{match.address} is not {match.id}, {now} is there now; {way_out}",))
+
+
+def _known_by(host: Host, device: PciDevice) -> str:
+    """Return an address with what tells twins apart: their monitors, what is plugged into them."""
+    plugged = [d for d in host.usb if d.port and d.port.controller == device.address]
+    marks = [name_monitor(monitor) for monitor in monitors_on(host, device)]
+    marks += [f"{d.name} (serial {d.serial})" if d.serial else d.name for d in plugged]
+    return f"{device.address} with {' and '.join(marks[:3])}" if marks else str(device.address)
 
 
 def find_gpu(host: Host, seat: Seat) -> PciDevice | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from phyllome_seat.model.assign import assign, wanted_usb
-from phyllome_seat.model.errors import ApplyError, AssignmentError
+from phyllome_seat.model.errors import ApplyError, AssignmentError, UnknownSeatError
 from phyllome_seat.model.plan import find_left, plan, plan_revert
 from phyllome_seat.model.step import ArmReturn
 from phyllome_seat.system.apply import apply, prepare
@@ -221,12 +221,13 @@ def _needed(libvirt: Libvirt | None) -> Libvirt:
 
 
 def _chosen(wish: Wish, names: Sequence[str]) -> tuple[Seat, ...]:
-    known = {seat.name for seat in wish.seats}
-    if unknown := [name for name in names if name not in known]:
-        raise AssignmentError(
-            tuple(f"seat {name} is not in {wish.file}" for name in unknown),
-            hint=f"it has: {', '.join(sorted(known)) or 'no seat'}",
-        )
+    known = tuple(seat.name for seat in wish.seats)
+    for name in names:
+        if name not in known:
+            from difflib import get_close_matches
+
+            nearest = get_close_matches(name, known, n=1)
+            raise UnknownSeatError(name, wish.file, known, *nearest)
     return tuple(seat for seat in wish.seats if seat.name in names or not names)
 
 

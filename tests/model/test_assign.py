@@ -162,7 +162,27 @@ def test_an_empty_address_and_an_identity_that_is_gone_or_twice_are_said_so():
 
     assert "nothing is there now" in refusal(one_seat(gpu=empty), two_seat_pc())
     assert "no 10de:ffff is in this PC" in refusal(one_seat(gpu=gone), two_seat_pc())
-    assert f"at {LEFT_USB}, {RIGHT_USB} now" in refusal(one_seat(usb=(twice,)), two_seat_pc())
+    assert f"at {LEFT_USB} with " in (words := refusal(one_seat(usb=(twice,)), two_seat_pc()))
+    assert f", {RIGHT_USB} with " in words
+    assert words.endswith(" now: write the one you mean")
+
+
+def test_twins_that_moved_are_proposed_by_what_a_person_knows_them_by():
+    twins = with_pci(
+        two_seat_pc(), lambda d: replace(d, id=PciId.parse("10de:2786")) if d.is_gpu else d
+    )
+    card = PciMatch(PciAddress.parse("0000:09:00.0"), PciId.parse("10de:2786"))
+    controller = PciMatch(PciAddress.parse("0000:09:00.0"), PciId.parse("1b73:1100"))
+
+    cards = refusal(one_seat(gpu=card), twins)
+    controllers = refusal(one_seat(usb=(controller,)), twins)
+
+    for connector in twins.connectors:
+        if connector.monitor:
+            assert f"{connector.gpu} with {connector.monitor.name}" in cards
+    for device in twins.usb:
+        if device.port and str(device.port.controller) in (LEFT_USB, RIGHT_USB):
+            assert f"{device.port.controller} with {device.name}" in controllers
 
 
 def test_a_subsystem_must_hold_only_where_it_is_given():
