@@ -32,11 +32,16 @@ _USB3_ROOT_HUB = "1d6b/3"
 
 @dataclass(frozen=True, slots=True)
 class _Bus:
-    """The root hub of one bus; on a controller that is not PCI, ``controller`` is None."""
+    """The root hub of one bus; on a controller that is not PCI, ``controller`` is None.
+
+    ``ports`` are the places found so far, by port chain: a place is named by what is plugged in,
+    by its hub and by its peer.
+    """
 
     path: str
     controller: PciAddress | None
     speed: UsbSpeed
+    ports: dict[str, UsbPort | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +90,12 @@ def find_usb_port(name: str, buses: dict[str, _Bus]) -> UsbPort | None:
     bus = buses.get(number)
     if bus is None or bus.controller is None:
         return None
-    try:
-        return UsbPort(bus.controller, bus.speed, parse_port_chain(chain))
-    except AddressError:
-        return None
+    if chain not in bus.ports:
+        try:
+            bus.ports[chain] = UsbPort(bus.controller, bus.speed, parse_port_chain(chain))
+        except AddressError:
+            bus.ports[chain] = None
+    return bus.ports[chain]
 
 
 def _read_buses(sysfs: Sysfs, names: tuple[str, ...]) -> dict[str, _Bus]:
@@ -105,6 +112,7 @@ def _read_buses(sysfs: Sysfs, names: tuple[str, ...]) -> dict[str, _Bus]:
                 path,
                 above[-1] if above else None,
                 "usb3" if product.startswith(_USB3_ROOT_HUB + "/") else "usb2",
+                {},
             )
     return buses
 
@@ -226,14 +234,16 @@ def _read_sockets(
             if port is None:
                 continue
             types[port] = sysfs.read(f"{hub.path}/{name}/connect_type")
+            if port in peers:  # each names the other
+                continue
             peer = _find_hub_port(sysfs.link(f"{hub.path}/{name}/peer") or "", buses)
             if peer is not None:
                 peers[port] = peer
-                peers.setdefault(peer, port)
+                peers[peer] = port
     sockets = []
     for port, connect_type in types.items():
         peer = peers.get(port)
-        if peer is None or peer not in types:
+        if peer is None or peer not in types or peers[peer] != port:
             sockets.append(UsbSocket((port,), connect_type))
         elif _order_of(port) < _order_of(peer):  # each pair once, USB 2 first
             sockets.append(UsbSocket((port, peer), _known(connect_type, types[peer])))
