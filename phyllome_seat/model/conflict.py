@@ -183,18 +183,36 @@ def refuse_protected(
     given_up: dict[str, tuple[str, ...]] = {}
     for claim in claims:
         name = claim.seat.name
-        for what, line, reason in _needed(host, claim, protected):
+        for place, line, reason in _needed(host, claim, protected):
+            what = str(place) if isinstance(place, UsbPort) else label(host.by_address[place])
             if reason.waivable and console == "none":
                 given_up[name] = (*given_up.get(name, ()), f"{what} is given up: {_words(reason)}")
             else:
-                way_out = _WAYS_OUT.get(reason.kind, "name another")
+                way_out = _way_out(host, place, reason, protected)
                 sentence = f"{what} cannot go to seat {name}: {_words(reason)}"
                 refusals.add(f"{sentence}: {way_out}", line)
     return given_up
 
 
-def _needed(host: Host, claim: Claim, protected: Protected) -> Iterator[tuple[str, int, Reason]]:
-    """Yield what a seat claims although the host needs it: its name, its line, a reason.
+def _way_out(host: Host, place: PciAddress | UsbPort, reason: Reason, protected: Protected) -> str:
+    """Return what to do instead; of a controller that a keyboard keeps, other sockets may go."""
+    way_out = _WAYS_OUT.get(reason.kind, "name another")
+    if reason.kind != "keyboard" or isinstance(place, UsbPort):
+        return way_out
+    free = [
+        port.ports[0]
+        for socket in host.sockets
+        if not any(n == port or n.is_below(port) for n in protected.usb for port in socket.ports)
+        for port in socket.ports
+        if (port.controller, port.speed, len(port.ports)) == (place, "usb2", 1)
+    ]
+    return f"name ports of it (usb2: {_listed(map(str, free))}), or {way_out}" if free else way_out
+
+
+def _needed(
+    host: Host, claim: Claim, protected: Protected
+) -> Iterator[tuple[PciAddress | UsbPort, int, Reason]]:
+    """Yield what a seat claims although the host needs it: its place, its line, a reason.
 
     What the seat's own guest holds already is adopted.
     """
@@ -207,12 +225,12 @@ def _needed(host: Host, claim: Claim, protected: Protected) -> Iterator[tuple[st
             once = device.iommu_group, reason
             if reason.evidence not in own and once not in said:
                 said.add(once)
-                yield label(device), line, reason
+                yield address, line, reason
     for port in claim.all_ports:
         line = claim.ports.get(port, claim.seat.line)
         for place, reasons in protected.usb.items():
             if place == port or place.is_below(port):
-                yield from ((str(place), line, r) for r in reasons if r.evidence not in own)
+                yield from ((place, line, r) for r in reasons if r.evidence not in own)
 
 
 def _words(reason: Reason) -> str:

@@ -11,6 +11,7 @@ from phyllome_seat.model.devices import Connector, Host, PciDevice
 from phyllome_seat.model.edid import Monitor
 from phyllome_seat.model.errors import AssignmentError
 from phyllome_seat.model.groups import find_blockers
+from phyllome_seat.model.protect import protect
 from phyllome_seat.model.seat import MonitorMatch, PciMatch, Seat
 
 # PCI Code and ID Assignment Specification 1.11, section 1: base and sub class.
@@ -69,7 +70,7 @@ def find_gpu(host: Host, seat: Seat) -> PciDevice | None:
     if not gpu.is_gpu:
         gpus = [label(device) for device in host.pci if device.is_gpu]
         raise AssignmentError(
-            (f"{label(gpu)} is no GPU: name one of {', '.join(gpus) or 'none in this PC'}",)
+            (f"{_not_this(host, gpu, 'GPU')}: name one of {', '.join(gpus) or 'none in this PC'}",)
         )
     if seat.monitor:
         _check_monitor(host, gpu, seat.monitor)
@@ -112,8 +113,14 @@ def find_controller(host: Host, match: PciMatch) -> PciDevice:
     if not device.is_usb_controller:
         controllers = [label(other) for other in host.pci if other.is_usb_controller]
         near = ", ".join(controllers) or "none in this PC"
-        raise AssignmentError((f"{label(device)} is no USB controller: name one of {near}",))
+        raise AssignmentError((f"{_not_this(host, device, 'USB controller')}: name one of {near}",))
     return device
+
+
+def _not_this(host: Host, device: PciDevice, wanted: str) -> str:
+    """Return that a function is not of the wanted kind, with what the host needs it for."""
+    needed = ", ".join(reason.words for reason in protect(host).pci.get(device.address, ()))
+    return f"{label(device)} is no {wanted}" + (f" but {needed}" if needed else "")
 
 
 def find_companions(

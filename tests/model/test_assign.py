@@ -199,6 +199,20 @@ def test_what_is_no_gpu_and_what_is_no_usb_controller_is_refused_with_those_that
     )
 
 
+def test_what_is_no_gpu_and_no_usb_controller_is_refused_with_what_the_host_needs_it_for():
+    host = two_seat_pc()
+
+    disk = refusal(one_seat(usb=(pci(DISK),)), host)
+    network = refusal(one_seat(gpu=pci(NETWORK)), host)
+
+    assert disk.startswith(
+        "0000:00:17.0 (Alder Lake-S SATA) is no USB controller but holds / (ext4 on sda1): name one"
+    )
+    assert network.startswith(
+        "0000:05:00.0 (Ethernet I225-V) is no GPU but carries the default route (eth0): name one of"
+    )
+
+
 def test_a_gpu_with_virtual_functions_on_is_refused_as_vfio_would():
     host = with_function(two_seat_pc(), LEFT_GPU, vfs=4)
 
@@ -296,6 +310,21 @@ def test_two_gpus_in_one_group_cannot_go_to_two_seats():
         "(Navi 31 Audio) of seat right: give all of them to one seat"
     )
     assert right.startswith(f"{RIGHT_NAME} shares IOMMU group 1 with {LEFT_NAME} of seat left and ")
+
+
+def test_a_card_whose_sound_is_in_another_group_answers_for_both_groups():
+    base = two_seat_pc()
+    assert base.by_address[address(RIGHT_SOUND)].iommu_group not in (
+        None,
+        base.by_address[address(RIGHT_GPU)].iommu_group,
+    )
+    crowded = with_function(base, LEFT_USB, iommu_group=13)
+
+    assert taken(one_seat(gpu=pci(RIGHT_GPU)), base) == [[RIGHT_GPU, RIGHT_SOUND]]
+    assert refusal(one_seat(gpu=pci(RIGHT_GPU)), crowded) == (
+        f"{RIGHT_SOUND} (Navi 31 Audio) shares IOMMU group 13 with {LEFT_USB} (FL1100 USB 3.0): "
+        "both go to seat left, or neither"
+    )
 
 
 @pytest.mark.parametrize("driver", [None, "pcieport", "pci-stub", "vfio-pci"])
@@ -618,6 +647,10 @@ def test_the_last_keyboard_goes_only_by_console_none():
 
     for found in (by_port, by_controller, by_identity):
         assert any("keyboard" in sentence for sentence in found), found
+    # The controller's other sockets are proposed; a port has none to propose.
+    others = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 12"
+    assert any(f": name ports of it (usb2: {others}), or" in s for s in by_controller)
+    assert not any("name ports of it" in s for s in (*by_port, *by_identity))
     waived = assign(replace(one_seat(usb=(socket((1,)),)), console="none"), host)
     assert waived.seats[0].ports == (port(f"{HOST_USB}/usb2/1"),)
 
