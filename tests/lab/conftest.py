@@ -36,21 +36,53 @@ def two_seats():
     return read_description(EXAMPLE)
 
 
+class Lab:
+    """The one PC of this test run: kept up over tests, and ended when another is wanted."""
+
+    def __init__(self, release):
+        self.release = release
+        self.pc = None
+        self.shared = False
+
+    def open(self, description, **how):
+        """A PC for one caller, who closes it."""
+        # Imported late: without QEMU's library the tests that need no PC still run.
+        from phyllome_seat.lab.pc import Pc
+
+        self.close()
+        self.shared = False
+        self.pc = Pc.open(description, release=self.release, say=print, **how)
+        return self.pc
+
+    def ready(self, description):
+        """The PC that tests share, as it was when it was ready."""
+        if self.pc is not None and self.shared:
+            self.pc.restore()
+        else:
+            self.open(description)
+            self.shared = True
+        return self.pc
+
+    def close(self):
+        if self.pc is not None:
+            self.pc.close()
+            self.pc = None
+
+
 @pytest.fixture(scope="session")
-def open_pc(request):
+def lab(request):
+    kept = Lab(request.config.getoption("--pc"))
+    yield kept
+    kept.close()
+
+
+@pytest.fixture(scope="session")
+def open_pc(lab):
     """Open a PC of the release that --pc names; the caller closes it."""
-    # Imported late: without QEMU's library the tests that need no PC still run.
-    from phyllome_seat.lab.pc import Pc
-
-    def open_one(description, **how):
-        release = request.config.getoption("--pc")
-        return Pc.open(description, release=release, say=print, **how)
-
-    return open_one
+    return lab.open
 
 
 @pytest.fixture
-def pc(open_pc, two_seats):
+def pc(lab, two_seats):
     """The two-seat PC, as it was when it was ready."""
-    with open_pc(two_seats) as opened:
-        yield opened
+    return lab.ready(two_seats)

@@ -17,6 +17,12 @@ from tests.lab.conftest import EXAMPLE
 
 pytestmark = pytest.mark.lab
 
+
+@pytest.fixture(autouse=True)
+def no_other_pc(lab):
+    lab.close()
+
+
 COMMAND = [
     sys.executable,
     "-c",
