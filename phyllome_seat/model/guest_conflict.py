@@ -27,25 +27,26 @@ def refuse_names(host: Host, wish: Wish, refusals: Refusals) -> None:
         other = seats.setdefault(name, seat)
         if other is not seat:
             both = f"is the guest of seat {other.name} and of seat {seat.name}"
-            refusals.add(f"{name} {both}: give each its own", seat.line)
+            refusals.add(f"{name} {both}: give each its own", seat.guest_line or seat.line)
         elif host.guests is not None:
             _refuse_name(seat, name, known, refusals)
         path = seat.create.disk_path if seat.create else None
         if path and disks.setdefault(path, seat) is not seat:
             both = f"is the disk of seat {disks[path].name} and of seat {seat.name}"
-            refusals.add(f"{path} {both}: give each its own", seat.line)
+            refusals.add(f"{path} {both}: give each its own", seat.guest_line or seat.line)
 
 
 def _refuse_name(seat: Seat, name: str, known: dict[str, Guest], refusals: Refusals) -> None:
+    line = seat.guest_line or seat.line
     if seat.create is None and name not in known:
         near = get_close_matches(name, known, n=1) or sorted(known)[:5]
         there = f"did you mean {' or '.join(near)}?" if near else "there is none at all"
         refusals.add(
-            f"{name} is no libvirt domain, so seat {seat.name} has no guest: {there}", seat.line
+            f"{name} is no libvirt domain, so seat {seat.name} has no guest: {there}", line
         )
     if seat.create and name in known and not known[name].created:
         way_out = f"choose another name, or write guest: {{domain: {name}}}"
-        refusals.add(f"{name} is a libvirt domain that is not ours to create: {way_out}", seat.line)
+        refusals.add(f"{name} is a libvirt domain that is not ours to create: {way_out}", line)
 
 
 def refuse_held(host: Host, claims: tuple[Claim, ...], refusals: Refusals) -> None:

@@ -78,6 +78,7 @@ class Seat:
     domain: str | None = None
     create: NewGuest | None = None
     line: int = 0
+    guest_line: int = 0
 
     @property
     def guest_name(self) -> str | None:

@@ -87,6 +87,7 @@ class _WishReading(Reading):
             domain=self.text(guest.get("domain"), f"{place}.guest.domain"),
             create=self.create(guest.get("create"), f"{place}.guest.create"),
             line=line,
+            guest_line=keys["guest"].line if "guest" in keys else 0,
         )
 
     def pci(self, node: Node | None, place: str) -> PciMatch | None:

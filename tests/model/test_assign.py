@@ -710,7 +710,7 @@ def guests(host: Host, *more: Guest) -> Host:
 
 
 def test_a_domain_that_does_not_exist_is_refused_with_the_nearest_and_nothing_is_created():
-    assert refusal(one_seat(domain="win1l", line=3), two_seat_pc()) == (
+    assert refusal(one_seat(domain="win1l", line=2, guest_line=3), two_seat_pc()) == (
         "win1l is no libvirt domain, so seat left has no guest: did you mean win11? (seats.yaml:3)"
     )
 

@@ -78,6 +78,7 @@ def without_lines(wish: Wish) -> Wish:
             replace(
                 seat,
                 line=0,
+                guest_line=0,
                 gpu=seat.gpu and replace(seat.gpu, line=0),
                 monitor=seat.monitor and replace(seat.monitor, line=0),
                 usb=tuple(replace(match, line=0) for match in seat.usb),
@@ -107,6 +108,7 @@ def test_everything_that_can_be_written_is_read_with_its_line():
                 ),
                 domain="win11",
                 line=7,
+                guest_line=15,
             ),
             Seat(
                 "right",
@@ -120,6 +122,7 @@ def test_everything_that_can_be_written_is_read_with_its_line():
                     64 * 2**30,
                 ),
                 line=16,
+                guest_line=18,
             ),
         ),
         console="none",
