@@ -28,7 +28,6 @@ __all__ = ["MISSING", "dataclass", "find_defaults", "is_value", "replace"]
 MISSING = object()  # the default of a field without one
 
 _ORDER = ("lt", "le", "gt", "ge")
-_put = object.__setattr__
 
 
 def is_value(kind: Kind) -> bool:
@@ -72,30 +71,46 @@ def _make(kind: Kind, *, slots: bool, order: bool) -> Kind:
         "__match_args__": names,
         "__field_defaults__": defaults,
         "__dataclass_fields__": _Fields(),
-        "__init__": _make_init(names, defaults, checks="__post_init__" in body),
         "__setattr__": _refuse,
         "__delattr__": _refuse,
         "__repr__": _represent,
         "__reduce__": _reduce,
         **_make_comparisons(names, order=order),
     }
-    return type(kind)(kind.__name__, kind.__bases__, {**methods, **body})
+    made = type(kind)(kind.__name__, kind.__bases__, {**methods, **body})
+    puts = {name: vars(made)[name].__set__ if slots else _make_put(name) for name in names}
+    made.__init__ = _make_init(puts, defaults, checks="__post_init__" in body)
+    return made
 
 
-def _make_init(names: tuple[str, ...], defaults: dict[str, object], *, checks: bool) -> Method:
-    known = frozenset(names)
+def _make_put(name: str) -> Method:
+    return lambda value, content: object.__setattr__(value, name, content)
+
+
+def _make_init(puts: dict[str, Method], defaults: dict[str, object], *, checks: bool) -> Method:
+    """Return a constructor that sets each field by what `puts` has for it.
+
+    A scan makes thousands of values, so what is right is found out with the fewest steps: a field
+    too few, too many, unknown or twice shows in the number of fields or in a name without a put.
+    """
+    names, in_order = tuple(puts), tuple(puts.values())
 
     def initialize(self: Value, *given: object, **named: object) -> None:
         if len(given) == len(names) and not named:
-            for name, value in zip(names, given):  # noqa: B905 - just seen to be as long
-                _put(self, name, value)
+            for put, content in zip(in_order, given):  # noqa: B905 - just seen to be as long
+                put(self, content)
         else:
-            values = {**defaults, **dict(zip(names, given)), **named}  # noqa: B905 - may be fewer
-            twice = named.keys() & names[: len(given)]
-            if values.keys() != known or twice or len(given) > len(names):
-                raise _wrong_call(self, twice or known ^ values.keys())
-            for name, value in values.items():
-                _put(self, name, value)
+            fields = {**dict(zip(names, given)), **named} if given else named  # noqa: B905
+            is_right = len(fields) == len(given) + len(named)
+            if len(fields) < len(names):
+                fields = {**defaults, **fields}
+            if not is_right or len(fields) != len(names):
+                raise _wrong_call(self, puts.keys() ^ fields.keys())
+            try:
+                for name, content in fields.items():
+                    puts[name](self, content)
+            except KeyError:
+                raise _wrong_call(self, puts.keys() ^ fields.keys()) from None
         if checks:
             self.__post_init__()
 
@@ -103,8 +118,8 @@ def _make_init(names: tuple[str, ...], defaults: dict[str, object], *, checks: b
 
 
 def _wrong_call(value: Value, names: Iterable[str]) -> TypeError:
-    wrong = ", ".join(sorted(names)) or "too many fields"
-    return TypeError(f"{type(value).__name__}: missing, unknown or given twice: {wrong}")
+    wrong = ", ".join(sorted(names)) or "too many, or one given twice"
+    return TypeError(f"{type(value).__name__}: missing or unknown fields: {wrong}")
 
 
 def _make_comparisons(names: tuple[str, ...], *, order: bool) -> dict[str, Method]:
