@@ -906,6 +906,23 @@ def test_each_recorded_usb_controller_is_accepted_or_refused_naming_all_others(n
         assert named_after(shares[0], "with ") == set(controller["others"])
 
 
+@pytest.mark.parametrize(
+    ("name", "gpu", "others"),
+    [
+        ("OzzyHelix_virtio_guide", "0000:05:00.0", 3),  # sound, USB and UCSI, a group each
+        ("Mistikan_hl_cluster", "0000:03:00.0", 1),
+        ("sirspudd_chaos_reins", "0000:0d:00.0", 1),
+    ],
+)
+def test_a_recorded_card_whose_sound_is_in_another_group_goes_whole(name, gpu, others):
+    host, _ = machine(name)
+    functions = [f"{gpu[:-1]}{number}" for number in range(others + 1)]
+    groups = {host.by_address[address(where)].iommu_group for where in functions}
+
+    assert len(groups) == others + 1
+    assert taken(replace(one_seat(gpu=pci(gpu, host)), console="none"), host) == [functions]
+
+
 def test_a_recorded_member_without_a_driver_blocks_no_usb_controller():
     host, _ = machine("Mistikan_hl_cluster")
     driverless = with_function(host, "0000:00:14.2", driver=None)
