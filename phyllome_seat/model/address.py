@@ -103,7 +103,7 @@ def _render_pair(first: int, second: int) -> str:
 
 
 def _is_id(numbers: tuple[int, ...]) -> bool:
-    return all(0 <= number <= 0xFFFF for number in numbers)
+    return min(numbers) >= 0 and max(numbers) <= 0xFFFF
 
 
 def _id_hint(text: str, longest: int, look_up: str) -> str:
@@ -126,14 +126,17 @@ class PciId:
     subdevice: int | None = None
 
     def __post_init__(self) -> None:
-        both_or_none = (self.subvendor is None) == (self.subdevice is None)
-        if not (both_or_none and _is_id((self.vendor, self.device, *self._subsystem))):
+        subsystem = (self.subvendor, self.subdevice)
+        numbers = (self.vendor, self.device, *(() if subsystem == (None, None) else subsystem))
+        if None in numbers or not _is_id(numbers):
             raise AddressError(str(self), _PCI_ID, hint="a number is missing or out of range")
 
     @property
     def _subsystem(self) -> tuple[int, ...]:
         """The subsystem's numbers, or nothing: unlike None it has a place in the order."""
-        return tuple(n for n in (self.subvendor, self.subdevice) if n is not None)
+        if self.subvendor is None or self.subdevice is None:
+            return ()
+        return self.subvendor, self.subdevice
 
     @classmethod
     def parse(cls, text: str) -> PciId:
