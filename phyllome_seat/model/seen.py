@@ -79,6 +79,8 @@ def remember(seen: Host, host: Host) -> Host:
 
 def recall(seen: Host, host: Host) -> Host:
     """Return `host` with what was seen on each GPU, controller and USB device out of sight now."""
+    if not seen.pci:
+        return host
     hidden = {device.address for device in host.pci if _is_hidden(device, seen)}
     in_guests = _find_taken(seen, host)
     if not hidden and not in_guests:

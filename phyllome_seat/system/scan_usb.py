@@ -8,7 +8,7 @@ message.c and port.c, Documentation/ABI/testing/sysfs-bus-usb.
 
 from __future__ import annotations
 
-from phyllome_seat.model.address import PciAddress, UsbId, UsbPort, parse_port_chain
+from phyllome_seat.model.address import PciAddress, UsbId, UsbPort
 from phyllome_seat.model.devices import UsbDevice, UsbSocket
 from phyllome_seat.model.errors import AddressError
 from phyllome_seat.model.printable import printable
@@ -92,8 +92,9 @@ def find_usb_port(name: str, buses: dict[str, _Bus]) -> UsbPort | None:
         return None
     if chain not in bus.ports:
         try:
-            bus.ports[chain] = UsbPort(bus.controller, bus.speed, parse_port_chain(chain))
-        except AddressError:
+            ports = tuple(map(int, chain.split(".")))
+            bus.ports[chain] = UsbPort(bus.controller, bus.speed, ports)
+        except (ValueError, AddressError):
             bus.ports[chain] = None
     return bus.ports[chain]
 
@@ -226,27 +227,28 @@ def _read_sockets(
     sysfs: Sysfs, hubs: list[_Interface], buses: dict[str, _Bus]
 ) -> tuple[UsbSocket, ...]:
     """Return the sockets of these hubs, the two speeds of one joined where the kernel knows."""
-    types: dict[UsbPort, str | None] = {}
-    peers: dict[UsbPort, UsbPort] = {}
+    ports: dict[str, UsbPort] = {}
+    types: dict[str, str | None] = {}
+    peers: dict[str, str] = {}
     for hub in hubs:
         for name in sysfs.list(hub.path):
-            port = _find_hub_port(name, buses)
+            port = _find_hub_port(name, buses) if "-port" in name else None
             if port is None:
                 continue
-            types[port] = sysfs.read(f"{hub.path}/{name}/connect_type")
-            if port in peers:  # each names the other
-                continue
-            peer = _find_hub_port(sysfs.link(f"{hub.path}/{name}/peer") or "", buses)
-            if peer is not None:
-                peers[port] = peer
-                peers[peer] = port
+            ports[name] = port
+            types[name] = sysfs.read(f"{hub.path}/{name}/connect_type")
+            peer = None if name in peers else sysfs.link(f"{hub.path}/{name}/peer")
+            if peer is not None:  # each names the other: one is asked
+                peers[name] = peer
+                peers[peer] = name
     sockets = []
-    for port, connect_type in types.items():
-        peer = peers.get(port)
-        if peer is None or peer not in types or peers[peer] != port:
-            sockets.append(UsbSocket((port,), connect_type))
-        elif _order_of(port) < _order_of(peer):  # each pair once, USB 2 first
-            sockets.append(UsbSocket((port, peer), _known(connect_type, types[peer])))
+    for name, port in ports.items():
+        peer = peers.get(name)
+        if peer is None or peer not in ports or peers[peer] != name:
+            sockets.append(UsbSocket((port,), types[name]))
+        elif _order_of(port) < _order_of(ports[peer]):  # each pair once, USB 2 first
+            connect_type = _known(types[name], types[peer])
+            sockets.append(UsbSocket((port, ports[peer]), connect_type))
     return tuple(sorted(sockets, key=lambda socket: _order_of(socket.ports[0])))
 
 
