@@ -3,6 +3,9 @@
 import pytest
 
 from phyllome_seat import cli
+from phyllome_seat.model.host_json import render_host
+from phyllome_seat.model.seat_file import render_wish
+from tests.model.hosts import two_seat_pc, two_seat_wish
 
 
 def test_a_command_gets_the_options_before_and_after_its_name():
@@ -45,3 +48,71 @@ def test_help_names_every_command_at_any_width(columns, monkeypatch, capsys):
     assert exit_.value.code == 0
     for name, (words, _, _) in cli.COMMANDS.items():
         assert f"  {name:10}{words}" in lines
+
+
+@pytest.fixture
+def plan(tmp_path, capsys):
+    """Run `plan` for a seat file on the PC of the fast tests; returns status, output, complaint."""
+    host = tmp_path / "host.json"
+    host.write_text(render_host(two_seat_pc()))
+
+    def run(seat_file):
+        file = tmp_path / "seats.yaml"
+        file.write_text(seat_file)
+        status = cli.main(["plan", "-f", str(file), "--host", str(host)])
+        said = capsys.readouterr()
+        return status, said.out, said.err.replace(str(file), "seats.yaml")
+
+    return run
+
+
+def test_a_plan_for_a_pc_one_does_not_sit_at_is_printed_with_status_0(plan):
+    status, said, complaint = plan(render_wish(two_seat_wish()))
+
+    assert (status, complaint) == (0, "")
+    assert "bind 0000:01:00.0" in said
+
+
+def test_a_seat_file_that_is_wrong_has_status_2_and_every_problem_its_line(plan):
+    text = render_wish(two_seat_wish())
+    wrong = text.replace("gpu:", "gpuu:").replace("version: 1", "version: one")
+
+    status, said, complaint = plan(wrong)
+
+    assert (status, said) == (2, "")
+    lines = [line for line in complaint.splitlines() if line.startswith("phyllome-seat: ")]
+    assert lines[0].startswith("phyllome-seat: seats.yaml:1: version: expected 1, found 'one'")
+    assert [line.rpartition(", found ")[2] for line in lines[1:]] == ["'gpuu'", "'gpuu'"]
+    assert complaint.count("  (did you mean gpu?)\n") == 2
+
+
+def test_a_seat_file_that_does_not_fit_the_pc_has_status_1(plan):
+    text = render_wish(two_seat_wish()).replace("0000:01:00.0", "0000:09:00.0")
+
+    status, said, complaint = plan(text)
+
+    assert (status, said) == (1, "")
+    assert complaint.startswith("phyllome-seat: 0000:09:00.0 is not 10de:2786, nothing is there")
+    assert complaint.endswith("  (`phyllome-seat scan` shows what is where)\n")
+
+
+@pytest.mark.parametrize("command", ["apply", "revert", "start", "stop", "confirm"])
+def test_who_is_not_root_is_refused_what_changes_the_machine(
+    command, tmp_path, monkeypatch, capsys
+):
+    file = tmp_path / "seats.yaml"
+    file.write_text("version: 1\nseats: {}\n")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    takes_file = command in ("apply", "start", "stop")
+
+    status = cli.main([command, *(["-f", str(file)] if takes_file else [])])
+
+    said = capsys.readouterr().err
+    assert status == 1
+    assert said.endswith(": only root may\n  (run it with sudo)\n")
+
+
+def test_nothing_is_changed_below_another_root(tmp_path, capsys):
+    assert cli.main(["--sysroot", str(tmp_path), "revert"]) == 2
+    assert f"only on this machine, not below {tmp_path}" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
