@@ -42,10 +42,13 @@ class Player:
 
 def main(address):
     failed = 0
+    ourselves = f"pid {os.getpid()} ({Path('/proc/self/comm').read_text().strip()})"
     for name, scenario in SCENARIOS.items():
         player = Player(address)
         try:
-            scenario(Bench(Sysfs("/"), State("/"), address, player.hold, player.let_go))
+            player.node()  # the scenario begins when the card is there
+            hands = {"hold": player.hold, "let_go": player.let_go, "holders": (ourselves,)}
+            scenario(Bench(Sysfs("/"), State("/"), address, **hands))
             print(f"held: {name}", flush=True)
         except Exception:  # whatever it is, the others are to be run
             failed += 1

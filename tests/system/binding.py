@@ -21,13 +21,14 @@ LONG_S = 60.0
 class Bench:
     """One function with a driver that waits for its users, and a way to be such a user."""
 
-    def __init__(self, sysfs: Sysfs, state: State, address: str, hold, let_go):
+    def __init__(self, sysfs: Sysfs, state: State, address: str, *, hold, let_go, holders=()):
         self.sysfs = sysfs
         self.state = state
         self.function = Function(sysfs, PciAddress.parse(address))
         self.was = self.function.driver
         self.hold = hold
         self.let_go = let_go
+        self.holders = holders  # as it is to be named
         assert self.was is not None
 
     def bind_step(self) -> BindDriver:
@@ -159,6 +160,7 @@ def scenario_held_in_the_gap_is_pending_and_ends_right(bench: Bench) -> None:
     assert str(error).startswith(f"{step.address}: unbind from {bench.was} pending")
     (pending,) = read_state(bench.sysfs)[1]
     assert (pending.pid, pending.driver) == (error.pid, bench.was)
+    assert pending.holders == error.holders == bench.holders
     assert len(bench.kept()) == 1
 
     again = _pending(lambda: wait_pending(bench.sysfs, 0.5))

@@ -49,9 +49,8 @@ def node():
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario(name, kernel, state):
     address = SOUND.address
-    bench = Bench(
-        kernel, state, address, lambda: kernel.hold(address), lambda: kernel.let_go(address)
-    )
+    hands = {"hold": lambda: kernel.hold(address), "let_go": lambda: kernel.let_go(address)}
+    bench = Bench(kernel, state, address, **hands)
 
     SCENARIOS[name](bench)
 
