@@ -11,9 +11,10 @@ from phyllome_seat.model.input_kinds import KINDS, Capabilities, classify, parse
 from phyllome_seat.model.printable import printable
 from phyllome_seat.system.numbers import find_addresses, read_number
 from phyllome_seat.system.sysfs import Sysfs
-from phyllome_seat.system.udev_db import read_udev
+from phyllome_seat.system.udev_db import UdevEntry, read_udev
 
 _CLASS = "sys/class/input/"
+_PROPERTIES = {kind: f"ID_INPUT_{kind.upper()}" for kind in KINDS}
 
 
 def read_inputs(sysfs: Sysfs, usb: tuple[UsbDevice, ...]) -> tuple[InputDevice, ...]:
@@ -37,7 +38,7 @@ def _read_input(
     number = sysfs.read(path + "/dev")
     if number is None:
         return None
-    udev = read_udev(sysfs, "c" + number).properties
+    udev = read_udev(sysfs, "c" + number)
     functions = find_addresses(path)
     return InputDevice(
         node=node,
@@ -51,7 +52,7 @@ def _read_input(
         uniq=printable(sysfs.read(device + "/uniq")),
         usb=_find_port(path, ports),
         pci=functions[-1] if functions else None,
-        seat=printable(udev.get("ID_SEAT")),
+        seat=printable(udev.find("ID_SEAT")),
     )
 
 
@@ -68,10 +69,10 @@ def _read_id(sysfs: Sysfs, device: str, name: str) -> int:
     return number if number is not None and 0 <= number <= 0xFFFF else 0
 
 
-def _read_kinds(sysfs: Sysfs, device: str, udev: dict[str, str]) -> tuple[str, ...]:
+def _read_kinds(sysfs: Sysfs, device: str, udev: UdevEntry) -> tuple[str, ...]:
     """Return what udev calls the device, or would: without udev it is found from what it can."""
-    if "ID_INPUT" in udev:
-        return tuple(kind for kind in KINDS if udev.get(f"ID_INPUT_{kind.upper()}") == "1")
+    if udev.find("ID_INPUT") is not None:
+        return tuple([kind for kind in KINDS if udev.find(_PROPERTIES[kind]) == "1"])
     return classify(
         Capabilities(
             bus_type=_read_id(sysfs, device, "bustype"),

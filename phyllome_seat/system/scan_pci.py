@@ -50,7 +50,7 @@ def _read_function(
     if identity is None:
         return None
     class_code = _read_class(sysfs, path, event)
-    udev = read_udev(sysfs, "+pci:" + path.rpartition("/")[2]).properties
+    udev = read_udev(sysfs, "+pci:" + path.rpartition("/")[2])
     is_display = class_code >> 16 == 0x03
     parents = find_addresses(path)[:-1]
     # driver_override_show and sriov_numvfs_show take the device's lock: drivers/pci/pci-sysfs.c,
@@ -64,8 +64,8 @@ def _read_function(
         id=identity,
         class_code=class_code,
         revision=read_number(sysfs.read(path + "/revision"), 16),
-        vendor_name=printable(udev.get("ID_VENDOR_FROM_DATABASE")),
-        device_name=printable(udev.get("ID_MODEL_FROM_DATABASE")),
+        vendor_name=printable(udev.find("ID_VENDOR_FROM_DATABASE")),
+        device_name=printable(udev.find("ID_MODEL_FROM_DATABASE")),
         driver=event.get("DRIVER") or sysfs.link(path + "/driver"),
         override=override if override not in ("", "(null)") else None,
         iommu_group=read_number(sysfs.link(path + "/iommu_group")),

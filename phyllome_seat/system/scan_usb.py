@@ -198,10 +198,10 @@ def _read_device(
 
 def _read_names(sysfs: Sysfs, event: dict[str, str]) -> tuple[str | None, str | None]:
     """Return maker and product from the hardware database, for a device that tells neither."""
-    udev = read_udev(sysfs, f"c{event.get('MAJOR')}:{event.get('MINOR')}").properties
+    udev = read_udev(sysfs, f"c{event.get('MAJOR')}:{event.get('MINOR')}")
     return (
-        printable(udev.get("ID_VENDOR_FROM_DATABASE")),
-        printable(udev.get("ID_MODEL_FROM_DATABASE")),
+        printable(udev.find("ID_VENDOR_FROM_DATABASE")),
+        printable(udev.find("ID_MODEL_FROM_DATABASE")),
     )
 
 

@@ -13,27 +13,33 @@ from phyllome_seat.system.sysfs import Sysfs
 
 @dataclass(frozen=True, slots=True)
 class UdevEntry:
-    """One device in udev's database: its lines, each kind parsed when it is asked for."""
+    """One device in udev's database: its lines, looked through for what is asked of it."""
 
-    lines: tuple[str, ...] = ()
+    text: str = "\n"  # begins and ends with a line break
+
+    def find(self, name: str) -> str | None:
+        """Return a property, None where the device has none of this name."""
+        key = f"\nE:{name}="
+        start = self.text.rfind(key) + len(key)
+        return None if start < len(key) else self.text[start : self.text.index("\n", start)]
 
     @property
     def properties(self) -> dict[str, str]:
-        """Return the properties by name."""
-        return dict([line[2:].partition("=")[::2] for line in self.lines if line[:2] == "E:"])
+        """Return all properties by name."""
+        return dict([line.partition("=")[::2] for line in self._lines("E:")])
 
     @property
     def links(self) -> tuple[str, ...]:
         """Return the links to the device's node, without ``/dev/``."""
-        return self._values("S:")
+        return tuple(self._lines("S:"))
 
     @property
     def tags(self) -> tuple[str, ...]:
         """Return the tags of now, those ever given where udev is too old to tell them apart."""
-        return self._values("Q:") or self._values("G:")
+        return tuple(self._lines("Q:") or self._lines("G:"))
 
-    def _values(self, kind: str) -> tuple[str, ...]:
-        return tuple([line[2:] for line in self.lines if line[:2] == kind])
+    def _lines(self, kind: str) -> list[str]:
+        return [line[2:] for line in self.text.split("\n") if line[:2] == kind]
 
 
 def read_udev(sysfs: Sysfs, device_id: str) -> UdevEntry:
@@ -43,4 +49,4 @@ def read_udev(sysfs: Sysfs, device_id: str) -> UdevEntry:
     index, ``+pci:0000:00:02.0`` (subsystem and name) for any other device.
     """
     content = sysfs.read_bytes("run/udev/data/" + device_id) or b""
-    return UdevEntry(tuple(content.decode("utf-8", "backslashreplace").split("\n")))
+    return UdevEntry("\n" + content.decode("utf-8", "backslashreplace") + "\n")
