@@ -15,7 +15,7 @@ import operator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from dataclasses import Field
     from typing import Any, NoReturn
 
@@ -90,36 +90,40 @@ def _make_put(name: str) -> Method:
 def _make_init(puts: dict[str, Method], defaults: dict[str, object], *, checks: bool) -> Method:
     """Return a constructor that sets each field by what `puts` has for it.
 
-    A scan makes thousands of values, so what is right is found out with the fewest steps: a field
-    too few, too many, unknown or twice shows in the number of fields or in a name without a put.
+    A scan makes thousands of values, nearly all with their fields in order, by name or not, and
+    the last ones left out or not: those are set without looking at each name.
     """
     names, in_order = tuple(puts), tuple(puts.values())
+    rests = {len(names): ()} | {
+        n: tuple(defaults[name] for name in names[n:])
+        for n in range(len(names))
+        if defaults.keys() >= set(names[n:])
+    }
 
     def initialize(self: Value, *given: object, **named: object) -> None:
-        if len(given) == len(names) and not named:
-            for put, content in zip(in_order, given):  # noqa: B905 - just seen to be as long
-                put(self, content)
-        else:
-            fields = {**dict(zip(names, given)), **named} if given else named  # noqa: B905
-            is_right = len(fields) == len(given) + len(named)
-            if len(fields) < len(names):
-                fields = {**defaults, **fields}
-            if not is_right or len(fields) != len(names):
-                raise _wrong_call(self, puts.keys() ^ fields.keys())
-            try:
-                for name, content in fields.items():
-                    puts[name](self, content)
-            except KeyError:
-                raise _wrong_call(self, puts.keys() ^ fields.keys()) from None
+        if not given and tuple(named) == names[: len(named)]:
+            given, named = tuple(named.values()), {}
+        if named or len(given) not in rests:
+            given = _sort_fields(self, given, named)
+        for put, content in zip(in_order, given + rests[len(given)]):  # noqa: B905 - as long
+            put(self, content)
         if checks:
             self.__post_init__()
 
     return initialize
 
 
-def _wrong_call(value: Value, names: Iterable[str]) -> TypeError:
-    wrong = ", ".join(sorted(names)) or "too many, or one given twice"
-    return TypeError(f"{type(value).__name__}: missing or unknown fields: {wrong}")
+def _sort_fields(
+    value: Value, given: tuple[object, ...], named: dict[str, object]
+) -> tuple[object, ...]:
+    """Return all fields in order. Raises TypeError for one missing, unknown or given twice."""
+    names, defaults = value.__match_args__, value.__field_defaults__
+    fields = {**defaults, **dict(zip(names, given)), **named}  # noqa: B905 - may be fewer
+    twice = named.keys() & set(names[: len(given)])
+    if twice or len(given) > len(names) or fields.keys() != set(names):
+        wrong = ", ".join(sorted(twice or fields.keys() ^ set(names))) or "too many"
+        raise TypeError(f"{type(value).__name__}: fields missing, unknown or given twice: {wrong}")
+    return tuple([fields[name] for name in names])
 
 
 def _make_comparisons(names: tuple[str, ...], *, order: bool) -> dict[str, Method]:
