@@ -17,6 +17,8 @@ def find_usb(sysfs: Sysfs, path: str) -> UsbPort | None:
 
     None where there is none, or where its controller is not PCI.
     """
+    if "/usb" not in path:
+        return None
     names = path.split("/")
     hub = next((n for n, name in enumerate(names) if _is_root_hub(name)), None)
     if hub is None:

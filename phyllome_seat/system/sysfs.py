@@ -66,7 +66,7 @@ class Sysfs:
     def link(self, path: str) -> str | None:
         """Return the last name of what a symbolic link points to, None when it is not a link."""
         try:
-            return os.path.basename(os.readlink(self._inside(path, follow_last=False)))
+            return os.readlink(self._inside(path, follow_last=False)).rpartition("/")[2]
         except _MISSING:
             return None
 
