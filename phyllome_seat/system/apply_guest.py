@@ -23,7 +23,7 @@ def do_guest(
     """Do one step on a guest's definition."""
     match step:
         case CreateGuest():
-            _create(step, sysfs, libvirt)
+            _create(step, sysfs, state, libvirt)
         case EditGuest():
             _edit(step, state, libvirt)
         case RestoreGuest():
@@ -33,12 +33,13 @@ def do_guest(
             state.drop_guest(step.uuid)
 
 
-def _create(step: CreateGuest, sysfs: Sysfs, libvirt: Libvirt) -> None:
+def _create(step: CreateGuest, sysfs: Sysfs, state: State, libvirt: Libvirt) -> None:
     machine_id = sysfs.read("etc/machine-id")
     if not machine_id:
         hint = "`systemd-machine-id-setup` makes one"
         raise ApplyError(f"guest {step.guest.name}: /etc/machine-id is empty or missing", hint=hint)
     uuid = guest_uuid(step.seat, machine_id)
+    state.keep_guest(uuid, "")  # nothing was before: a revert without libvirt knows what it misses
     libvirt.define(render_new_guest(step.seat, step.guest, step.pci, uuid))
     _read_back(libvirt, step.guest.name, uuid, step)
 
@@ -51,7 +52,7 @@ def _edit(step: EditGuest, state: State, libvirt: Libvirt) -> None:
 
 
 def _restore(step: RestoreGuest, state: State, libvirt: Libvirt) -> None:
-    before = state.read_guest(step.uuid)
+    before = state.read_guest(step.uuid) or None  # empty: a guest of ours whose mark is gone
     xml = libvirt.read_xml(step.uuid, secure=True)
     wanted = restore_guest(xml, before)
     if wanted != xml:

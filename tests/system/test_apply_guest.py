@@ -114,6 +114,23 @@ def test_a_guest_is_made_from_the_seat_file_once_and_removed(machine, libvirt):
         assert devices_of(libvirt, "right") == [GPU]
         assert ElementTree.fromstring(libvirt.read_xml(guest.uuid)).findtext("vcpu") == "2"
 
+    assert read_state(sysfs)[3] == (guest.uuid,)  # known also while libvirt does not answer
     for _ in range(2):
         apply((RemoveGuest("right", guest.uuid),), sysfs, state, libvirt)
         assert guest_of(libvirt, "right") is None
+        assert read_state(sysfs)[3] == ()
+
+
+def test_a_guest_we_made_whose_mark_its_owner_removed_is_its_owners(machine, libvirt):
+    sysfs, state = machine
+    new = NewGuest("right", memory_bytes=1 << 30, cpus=2, firmware="bios")
+    apply((CreateGuest("right", new, PCI[:1]),), sysfs, state, libvirt)
+    uuid = guest_of(libvirt, "right").uuid
+    domain = ElementTree.fromstring(libvirt.read_xml(uuid))
+    domain.remove(domain.find("metadata"))
+    libvirt.define(ElementTree.tostring(domain, encoding="unicode"))
+
+    apply((RestoreGuest("right", uuid),), sysfs, state, libvirt)
+
+    assert devices_of(libvirt, "right") == []
+    assert read_state(sysfs)[3] == ()
