@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from phyllome_seat.model.address import PciAddress
-from phyllome_seat.model.devices import Guest, Host, PciDevice
-from phyllome_seat.model.seat import DeviceMatch, PciMatch, PortMatch, Seat, Wish
+from collections.abc import Iterable
+
+from phyllome_seat.model.address import UsbPort
+from phyllome_seat.model.devices import Guest, Host, PciDevice, UsbDevice
+from phyllome_seat.model.errors import AssignmentError
+from phyllome_seat.model.match import find_controller, find_gpu, gpu_functions, name_monitor
+from phyllome_seat.model.match_usb import find_devices, find_ports
+from phyllome_seat.model.seat import DeviceMatch, PciMatch, PortMatch, Seat, UsbMatch, Wish
 
 VERSION = 1
 
@@ -23,7 +28,12 @@ def find_status(wish: Wish, host: Host) -> dict[str, object]:
             for item in host.before
         ],
         "pending": [
-            {"address": str(item.address), "driver": item.driver, "holders": list(item.holders)}
+            {
+                "address": str(item.address),
+                "driver": item.driver,
+                "doing": item.doing,
+                "holders": list(item.holders),
+            }
             for item in host.pending
         ],
         "guests": "not asked" if host.guests is None else "asked",
@@ -55,55 +65,66 @@ def _state(seat: Seat, guest: Guest | None, host: Host) -> str:
 
 
 def _gpu(seat: Seat, host: Host) -> list[str]:
-    if seat.gpu is None:
-        return []
-    functions = host.functions_of(seat.gpu.address)
-    if not functions:
-        return [f"{seat.gpu.address}  not there"]
+    """Return a line for each function of the seat's card, and what about it does not hold."""
+    wrong: tuple[str, ...] = ()
+    try:
+        gpu = find_gpu(host, seat)
+    except AssignmentError as error:  # said, not raised: status is for a set-up that is broken too
+        wrong = error.conflicts
+        gpu = host.by_address.get(seat.gpu.address) if seat.gpu else None
+        gpu = gpu if gpu and seat.gpu and seat.gpu.id.matches(gpu.id) else None
+    if gpu is None:
+        return list(wrong)
     monitors = [
-        f"{c.name} {c.monitor.name or c.monitor.maker}" + (" (remembered)" if c.remembered else "")
+        f"{c.name} {name_monitor(c.monitor)}" + _remembered(c.remembered)
         for c in host.connectors
-        if c.gpu == seat.gpu.address and c.monitor
+        if c.gpu == gpu.address and c.monitor
     ]
-    lines = [_function(function) for function in functions]
-    return [lines[0] + (f"  monitor: {', '.join(monitors)}" if monitors else ""), *lines[1:]]
+    lines = [_function(function) for function in gpu_functions(host, gpu)]
+    lines[0] += f"  monitor: {', '.join(monitors)}" if monitors else ""
+    return [*lines, *wrong]
 
 
-def _usb(match: PciMatch | PortMatch | DeviceMatch, host: Host) -> list[str]:
-    if isinstance(match, PciMatch):
-        device = host.by_address.get(match.address)
-        below = [d for d in host.usb if d.port and d.port.controller == match.address]
-        lines = [_function(device) if device else f"{match.address}  not there"]
-        return [lines[0] + _names([d.name for d in below if not d.is_hub])]
-    if isinstance(match, PortMatch):
-        return [f"{_socket(match)}{_names(_plugged(match, match.controller, host))}"]
-    present = [d for d in host.usb if d.id == match.id and match.serial in (None, d.serial)]
-    words = f"device {match.id}" + (f" serial {match.serial}" if match.serial else "")
-    return [words + (_names([d.name for d in present]) or "  not plugged in")]
+def _usb(match: UsbMatch, host: Host) -> list[str]:
+    """Return lines for one USB place or device of a seat."""
+    try:
+        return [_named(match, host)]
+    except AssignmentError as error:
+        return list(error.conflicts)
 
 
-def _socket(match: PortMatch) -> str:
-    chains = [("usb2", match.usb2), ("usb3", match.usb3)]
-    words = [f"{speed} {'.'.join(map(str, chain))}" for speed, chain in chains if chain]
-    return f"{match.controller} {' · '.join(words)}"
+def _named(match: UsbMatch, host: Host) -> str:
+    match match:
+        case PciMatch():
+            controller = find_controller(host, match)
+            at = (d for d in host.usb if d.port and d.port.controller == controller.address)
+            return _function(controller) + _things(at)
+        case PortMatch():
+            ports = find_ports(host, match)
+            return " and ".join(map(str, ports)) + _things(
+                d for d in host.usb if any(_is_at(d.port, port) for port in ports)
+            )
+        case DeviceMatch():
+            words = f"device {match.id}" + (f" (serial {match.serial})" if match.serial else "")
+            return words + (_things(find_devices(host, match)) or "  not plugged in")
 
 
-def _plugged(match: PortMatch, controller: PciAddress, host: Host) -> list[str]:
-    wanted = {("usb2", match.usb2), ("usb3", match.usb3)}
-    return [
-        device.name
-        for device in host.usb
-        if device.port
-        and device.port.controller == controller
-        and any(
-            chain and device.port.speed == speed and device.port.ports[: len(chain)] == chain
-            for speed, chain in wanted
-        )
+def _is_at(place: UsbPort | None, port: UsbPort) -> bool:
+    return place is not None and (place == port or place.is_below(port))
+
+
+def _things(devices: Iterable[UsbDevice]) -> str:
+    """Return what is plugged in, in words; hubs are not worth one."""
+    words = [
+        d.name + (f" (serial {d.serial})" if d.serial else "") + _remembered(d.remembered)
+        for d in devices
+        if not d.is_hub
     ]
+    return f"  with {', '.join(words)}" if words else ""
 
 
-def _names(names: list[str]) -> str:
-    return f"  ({', '.join(names)})" if names else ""
+def _remembered(is_it: bool) -> str:
+    return " (remembered)" if is_it else ""
 
 
 def _function(device: PciDevice) -> str:
@@ -122,7 +143,7 @@ def render_status(status: dict[str, object]) -> str:
         holders = item["holders"]
         assert isinstance(holders, list)
         held = f" (held by {', '.join(holders)})" if holders else ""
-        lines.append(f"{item['address']}: unbind pending{held}")
+        lines.append(f"{item['address']}: {item['doing']} {item['driver']} pending{held}")
     known = {seat["seat"] for seat in _listed(status, "seats")}
     for item in _listed(status, "bound"):
         if item["seat"] not in known:
