@@ -5,6 +5,7 @@ import dataclasses
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -153,6 +154,14 @@ def test_nothing_a_scan_imports_imports_the_standard_dataclasses():
     )
 
     assert done.stdout == "set()\n"
+
+
+def test_no_noun_is_made_by_the_standard_library():
+    package = Path(value.__file__).parents[1]
+    for room in ("model", "system"):
+        for module in (package / room).glob("*.py"):
+            if module.name != "value.py":
+                assert "from dataclasses" not in module.read_text(), module
 
 
 def test_the_nouns_are_made_here():
