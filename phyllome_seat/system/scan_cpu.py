@@ -56,7 +56,8 @@ def read_memory(sysfs: Sysfs) -> Memory | None:
     sizes = {}
     for line in (sysfs.read("proc/meminfo") or "").split("\n"):
         name, _, size = line.partition(":")
-        sizes[name] = read_number(size.removesuffix(" kB").strip())
+        if name in ("MemTotal", "MemAvailable"):
+            sizes[name] = read_number(size.removesuffix(" kB").strip())
     total = sizes.get("MemTotal")
     if total is None:
         return None

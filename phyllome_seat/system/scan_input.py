@@ -14,7 +14,7 @@ from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.udev_db import UdevEntry, read_udev
 
 _CLASS = "sys/class/input/"
-_PROPERTIES = {kind: f"ID_INPUT_{kind.upper()}" for kind in KINDS}
+_KINDS = {f"ID_INPUT_{kind.upper()}": kind for kind in KINDS}
 
 
 def read_inputs(sysfs: Sysfs, usb: tuple[UsbDevice, ...]) -> tuple[InputDevice, ...]:
@@ -72,7 +72,7 @@ def _read_id(sysfs: Sysfs, device: str, name: str) -> int:
 def _read_kinds(sysfs: Sysfs, device: str, udev: UdevEntry) -> tuple[str, ...]:
     """Return what udev calls the device, or would: without udev it is found from what it can."""
     if udev.find("ID_INPUT") is not None:
-        return tuple([kind for kind in KINDS if udev.find(_PROPERTIES[kind]) == "1"])
+        return tuple([_KINDS[name] for name in udev.find_set(_KINDS)])
     return classify(
         Capabilities(
             bus_type=_read_id(sysfs, device, "bustype"),

@@ -82,10 +82,10 @@ class Sysfs:
         except _MISSING:
             return None
         folders = [] if there.startswith("/") else here[len(self._prefix) :].split("/")[:-1]
-        down = 0
-        while there.startswith("../", down):
-            down += 3
-        target = "/".join([*folders[: max(0, len(folders) - down // 3)], there[down:]])
+        up = there.count("../")
+        if there.startswith("../" * up) and up <= len(folders):
+            folders, there = folders[: len(folders) - up], there[up * 3 :]
+        target = "/".join([*folders, there])
         return os.path.normpath("/" + target).lstrip("/") if "./" in target else target.lstrip("/")
 
     def resolve(self, path: str) -> str | None:

@@ -10,6 +10,10 @@ from __future__ import annotations
 from phyllome_seat.model.value import dataclass
 from phyllome_seat.system.sysfs import Sysfs
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 @dataclass(frozen=True, slots=True)
 class UdevEntry:
@@ -22,6 +26,10 @@ class UdevEntry:
         key = f"\nE:{name}="
         start = self.text.rfind(key) + len(key)
         return None if start < len(key) else self.text[start : self.text.index("\n", start)]
+
+    def find_set(self, names: Iterable[str]) -> list[str]:
+        """Return those of `names`, in their order, that are properties set to 1."""
+        return [name for name in names if f"\nE:{name}=1\n" in self.text]
 
     @property
     def properties(self) -> dict[str, str]:
