@@ -68,8 +68,10 @@ def replay(asked: list[tuple[str, str]]) -> None:
             if kind == "file":
                 fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
                 try:
-                    while len(os.read(fd, 4096)) == 4096:
-                        pass
+                    part = os.read(fd, 4096)
+                    # in /proc a short read is not the end: proc(5) files come a record at a time
+                    while part and (len(part) == 4096 or path.startswith("/proc/")):
+                        part = os.read(fd, 65536)
                 finally:
                     os.close(fd)
             elif kind == "folder":
