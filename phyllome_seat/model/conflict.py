@@ -139,7 +139,7 @@ def _refuse_group(
     shares = f"{label(device)} shares IOMMU group {device.iommu_group} with"
     blockers = find_blockers(host, device.address, owners)
     if blockers:
-        way_out = _group_way_out(blockers, claim.seat.name, protected)
+        way_out = _group_way_out(host, blockers, claim.seat.name, protected)
         refusals.add(f"{shares} {_listed(map(label, blockers))}: {way_out}", line)
     # A group is opened by one guest at a time: vfio_group_open() answers -EBUSY to a second.
     elsewhere = [
@@ -151,13 +151,23 @@ def _refuse_group(
         refusals.add(f"{shares} {_listed(elsewhere)}: give all of them to one seat", line)
 
 
-def _group_way_out(blockers: tuple[PciDevice, ...], seat: str, protected: Protected) -> str:
+def _group_way_out(
+    host: Host, blockers: tuple[PciDevice, ...], seat: str, protected: Protected
+) -> str:
     reasons = [reason for b in blockers for reason in protected.pci.get(b.address, ())]
     if any(not reason.waivable for reason in reasons):
         return "the host needs that, so both stay: name another"
+    if others := [str(b.address) for b in blockers if not _can_go(host, b)]:
+        which = _listed(others)
+        return f"no seat can have {which}: name another, or take {which} from its driver first"
     if len(blockers) == 1:
         return f"both go to seat {seat}, or neither"
     return f"all go to seat {seat}, or none"
+
+
+def _can_go(host: Host, device: PciDevice) -> bool:
+    """Whether a seat file can name a function: a USB controller, or what is on a GPU's board."""
+    return device.is_usb_controller or any(d.is_gpu for d in host.functions_of(device.address))
 
 
 def _listed(words: Iterable[str]) -> str:

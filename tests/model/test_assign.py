@@ -40,6 +40,7 @@ from tests.model.hosts import (
     LEFT_GPU,
     LEFT_SOUND,
     LEFT_USB,
+    MEMORY,
     NETWORK,
     RIGHT_GPU,
     RIGHT_SOUND,
@@ -295,6 +296,17 @@ def test_half_a_group_is_refused_in_words_that_name_the_other_half():
         "both go to seat left, or neither (seats.yaml:5)"
     )
     assert taken(one_seat(usb=(pci(LEFT_USB), pci(RIGHT_USB))), host) == [[LEFT_USB, RIGHT_USB]]
+
+
+def test_a_group_member_that_no_seat_can_have_is_said_so():
+    host = with_function(two_seat_pc(), RIGHT_SOUND, class_code=MEMORY, iommu_group=14)
+    alone = with_function(host, RIGHT_GPU, class_code=MEMORY)
+
+    assert refusal(one_seat(usb=(pci(LEFT_USB),)), alone) == (
+        "0000:03:00.0 (FL1100 USB 3.0) shares IOMMU group 14 with 0000:02:00.1 (Navi 31 Audio): "
+        "no seat can have 0000:02:00.1: name another, or take 0000:02:00.1 from its driver first"
+    )
+    assert "both go to seat left, or neither" in refusal(one_seat(usb=(pci(LEFT_USB),)), host)
 
 
 def test_two_gpus_in_one_group_cannot_go_to_two_seats():
