@@ -28,6 +28,8 @@ _LOADER_PACKAGES = {
     "grub": ("grub-efi-amd64", "efibootmgr"),
     "systemd-boot": ("systemd-boot", "efibootmgr"),
 }
+# What others bring along without being asked.
+_RELEASE_PACKAGES = {"forky": ("passwd", "login")}
 _NOT_WANTED = ("doc", "man", "info", "locale", "help", "lintian")
 
 
@@ -50,12 +52,13 @@ def base_system(release: str, loader: str, say: Say) -> Path:
 
 
 def _mmdebstrap(release: str, loader: str) -> list[str]:
+    packages = (*_PACKAGES, *_LOADER_PACKAGES[loader], *_RELEASE_PACKAGES.get(release, ()))
     return [
         "mmdebstrap",
         f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
         "--variant=apt",
         "--format=tar",
-        f"--include={','.join((*_PACKAGES, *_LOADER_PACKAGES[loader]))}",
+        f"--include={','.join(packages)}",
         '--aptopt=APT::Install-Recommends "false"',
         '--aptopt=Acquire::Languages "none"',
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _NOT_WANTED),

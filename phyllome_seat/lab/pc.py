@@ -151,7 +151,7 @@ class Pc(Hands):
         return self.run("journalctl --boot --no-pager --output=short-monotonic").stdout
 
     def serial_log(self) -> str:
-        """Returns everything the PC said on its serial console since `open`."""
+        """Returns what the PC said on its serial console since it was ready."""
         log = self.directory / "serial.log"
         return log.read_text(errors="replace") if log.exists() else ""
 
@@ -251,6 +251,7 @@ class Pc(Hands):
     def _load(self, layer: Layer) -> None:
         """Puts the PC where a layer was kept."""
         self._stop()
+        (self.directory / "serial.log").unlink(missing_ok=True)
         layer.copy(self.disks)
         self._start(paused=not self._cold)
         if self._cold:

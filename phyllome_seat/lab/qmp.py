@@ -132,8 +132,9 @@ class Agent:
     ) -> Completed:
         """Runs a program in the PC as root; its end is waited for, a late one is killed."""
         arguments: dict[str, object] = {
-            "path": argv[0],
-            "arg": list(argv[1:]),
+            # A process group of its own, so that what it started can be killed with it.
+            "path": "/usr/bin/setsid",
+            "arg": list(argv),
             "capture-output": True,
             "env": [f"{key}={value}" for key, value in {**_ENVIRONMENT, **(env or {})}.items()],
         }
@@ -148,9 +149,8 @@ class Agent:
             if state["exited"]:
                 return _completed(command, state)
             if time.monotonic() >= end:
-                self._qmp.execute(
-                    "guest-exec", {"path": "/bin/kill", "arg": ["-KILL", "--", f"-{pid}", f"{pid}"]}
-                )
+                kill = {"path": "/bin/kill", "arg": ["-KILL", "--", f"-{pid}"]}
+                self._qmp.execute("guest-exec", kill)
                 raise CommandTimeoutError(command, timeout_s)
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.5, 0.2)

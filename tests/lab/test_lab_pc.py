@@ -154,7 +154,7 @@ def test_a_picture_shows_what_a_monitor_shows(pc):
     pc.run("printf 'hello\\n\\n\\n\\nhello' >/dev/tty1")
     time.sleep(1)
     assert pc.picture("console") != before
-    assert (pc.picture("left").width, pc.picture("left").height) == (1280, 800)
+    assert pc.picture("left") != pc.picture("console")
 
 
 def test_every_monitor_says_its_name_also_after_its_card_was_bound_anew(pc):

@@ -21,7 +21,7 @@ def test_apparmor_enforces_with_libvirts_profiles(pc):
 def test_a_guest_runs_under_kvm_and_confined(pc):
     pc.put("/root/guest.xml", GUEST)
     pc.script("virsh define /root/guest.xml; virsh start confined", timeout_s=120)
-    (pid,) = pc.run("pgrep -f guest=confined").stdout.split()
+    (pid,) = pc.run("pgrep -x qemu-system-x86").stdout.split()
     confinement = pc.get(f"/proc/{pid}/attr/apparmor/current").decode().strip("\n\0")
     assert re.fullmatch(r"libvirt-[0-9a-f-]{36} \(enforce\)", confinement)
     monitor = pc.run("virsh qemu-monitor-command confined --hmp info kvm").stdout

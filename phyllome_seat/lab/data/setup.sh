@@ -8,7 +8,7 @@ cmdline='intel_iommu=on iommu=pt console=tty0 console=ttyS0'
 
 echo pc >/etc/hostname
 printf '127.0.0.1 localhost\n127.0.1.1 pc\n' >/etc/hosts
-passwd -d root
+sed -i 's/^root:[^:]*:/root::/' /etc/shadow
 cat >/etc/fstab <<FSTAB
 UUID=$root_uuid / ext4 defaults,errors=remount-ro 0 1
 LABEL=ESP /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=90 0 1
