@@ -90,6 +90,7 @@ def render_new_guest(seat: str, guest: NewGuest, pci: tuple[GuestPci, ...], uuid
     # What a guest says before it has a screen: libvirt's virtlogd writes it, and rotates the file.
     log = f"/var/log/libvirt/qemu/{guest.name}-serial.log"
     add(child(devices, "serial"), "log", {"file": log, "append": "on"})
+    add(child(devices, "interface"), "mac", {"address": _network_address(uuid)})
     for index in range(1, _ROOT_PORTS + 1):
         port = {"type": "pci", "index": str(index), "model": "pcie-root-port"}
         add(devices, "controller", port)
@@ -119,6 +120,16 @@ def guest_uuid(seat: str, machine_id: str) -> str:
     from uuid import NAMESPACE_URL, uuid5
 
     return str(uuid5(NAMESPACE_URL, f"{NAMESPACE}/{machine_id}/{seat}"))
+
+
+def _network_address(uuid: str) -> str:
+    """Return a network address that is the guest's each time it is created: libvirt makes one up
+    where there is none. 52:54:00 is QEMU's and libvirt's prefix (virMacAddrGenerate).
+    """
+    from hashlib import sha256
+
+    digest = sha256(uuid.encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x52, 0x54, 0x00, *digest[:3]))
 
 
 def _boot_by_efi(os: Element) -> None:
