@@ -302,7 +302,8 @@ def command_parser(name: str) -> argparse.ArgumentParser:
 def _main_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="phyllome-seat",
-        usage="%(prog)s [-h] [--version] [--sysroot DIR] [--connect URI] COMMAND ...",
+        usage="%(prog)s [-h] [--version] [--sysroot DIR] [--connect URI]\n"
+        "                     COMMAND ...",
         description="Several people share one PC, each with a guest that feels like a whole one.",
         epilog="exit status: 0 done, also when there was nothing to do; 1 the machine said no;\n"
         "2 the command line or the seat file is wrong",
@@ -320,26 +321,15 @@ def _main_parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Words(argparse.RawDescriptionHelpFormatter):
-    """Help as wide as the terminal, asked of the terminal itself.
+class _Words(argparse.RawTextHelpFormatter):
+    """Help laid out here, for 80 columns.
 
-    argparse asks through shutil, which imports all archive formats: a fifth of ``--help``.
+    argparse would ask shutil for the terminal's width, which imports all archive formats, and
+    break lines by textwrap: together a fifth of ``--help``.
     """
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_find_width() - 2)
-
-
-def _find_width() -> int:
-    import os
-
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns):
-        return int(columns)
-    try:
-        return os.get_terminal_size(1).columns or 80
-    except OSError:
-        return 80
+        super().__init__(prog, width=80)
 
 
 def _takes_json(parser: argparse.ArgumentParser) -> None:
