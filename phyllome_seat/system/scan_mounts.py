@@ -21,7 +21,9 @@ _ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"  # UEFI Specification 2.10, table 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Properties = dict[str, dict[str, str]]  # what udev knows of each block device
+    from phyllome_seat.system.udev_db import UdevEntry
+
+    Properties = dict[str, UdevEntry]  # what udev knows of each block device
 
 
 def read_mounts(
@@ -76,7 +78,7 @@ class _Names:
         return tuple(
             name
             for name, known in self.udev.items()
-            if known.get("ID_FS_TYPE") == "zfs_member" and known.get("ID_FS_LABEL") == pool
+            if known.find("ID_FS_TYPE") == "zfs_member" and known.find("ID_FS_LABEL") == pool
         )
 
     def _find_btrfs(self, member: str) -> tuple[str, ...]:
@@ -184,7 +186,7 @@ def _read_boot(
         ]
     if not sysfs.exists("sys/firmware/efi"):
         return []
-    candidates = [name for name in blocks if udev[name].get("ID_PART_ENTRY_TYPE") == _ESP]
+    candidates = [name for name in blocks if udev[name].find("ID_PART_ENTRY_TYPE") == _ESP]
     used = {disk for mount in mounts for disk in _find_disks(blocks, mount.device)}
     on_used = [name for name in candidates if used & _find_disks(blocks, name)]
     return [Mount(name, point, "vfat", "/sys/firmware/efi") for name in on_used or candidates]

@@ -10,7 +10,7 @@ from phyllome_seat.system.numbers import find_addresses, read_number
 from phyllome_seat.system.place import find_usb
 from phyllome_seat.system.scan_mounts import read_mounts
 from phyllome_seat.system.sysfs import Sysfs
-from phyllome_seat.system.udev_db import read_udev
+from phyllome_seat.system.udev_db import UdevEntry, read_udev
 
 _CLASS = "sys/class/block/"
 _BACKING = {"loop": "/loop/backing_file", "zram": "/backing_dev"}
@@ -32,7 +32,7 @@ def read_blocks(sysfs: Sysfs) -> tuple[tuple[BlockDevice, ...], tuple[Mount, ...
         # gone, or one of the paths to an NVMe disk, which has no number
         if number is None:
             continue
-        udev[name] = read_udev(sysfs, "b" + number).properties
+        udev[name] = read_udev(sysfs, "b" + number)
         block = _read_block(sysfs, path, number, udev[name], names)
         if block.size_bytes or block.pci or block.below:  # not a loop device without a file
             blocks[name] = block
@@ -41,7 +41,7 @@ def read_blocks(sysfs: Sysfs) -> tuple[tuple[BlockDevice, ...], tuple[Mount, ...
 
 
 def _read_block(
-    sysfs: Sysfs, path: str, number: str, udev: dict[str, str], names: tuple[str, ...]
+    sysfs: Sysfs, path: str, number: str, udev: UdevEntry, names: tuple[str, ...]
 ) -> BlockDevice:
     *_, parent, name = path.split("/")
     sectors = read_number(sysfs.read(path + "/size"))
@@ -53,7 +53,7 @@ def _read_block(
         pci=find_addresses(path) or _find_nvme_paths(sysfs, path),
         usb=find_usb(sysfs, path),
         label=_read_label(sysfs, name, path, udev),
-        partition_uuid=printable(udev.get("ID_PART_ENTRY_UUID")),
+        partition_uuid=printable(udev.find("ID_PART_ENTRY_UUID")),
         size_bytes=None if sectors is None else sectors * _SECTOR,
     )
 
@@ -73,13 +73,15 @@ def _read_members(sysfs: Sysfs, name: str, path: str, sectors: int | None) -> tu
     return (sysfs.link(backing[1:]) or backing.rpartition("/")[2],)
 
 
-def _follow_volumes(blocks: dict[str, BlockDevice], udev: dict[str, dict[str, str]]) -> None:
+def _follow_volumes(blocks: dict[str, BlockDevice], udev: dict[str, UdevEntry]) -> None:
     """Say what those virtual devices are made of that sysfs does not follow.
 
     A volume of a ZFS pool (zd0) may be on any member of any pool; what a program serves (ublkb0)
     on anything: that is a name that no block device has.
     """
-    members = tuple(name for name, known in udev.items() if known.get("ID_FS_TYPE") == "zfs_member")
+    members = tuple(
+        name for name, known in udev.items() if known.find("ID_FS_TYPE") == "zfs_member"
+    )
     for name, block in blocks.items():
         if not (block.below or block.pci) and name.startswith(("zd", "ublkb")):
             on_pool = name.startswith("zd") and members
@@ -103,7 +105,7 @@ def _find_nvme_paths(sysfs: Sysfs, path: str) -> tuple[PciAddress, ...]:
     )
 
 
-def _read_label(sysfs: Sysfs, name: str, path: str, udev: dict[str, str]) -> str | None:
+def _read_label(sysfs: Sysfs, name: str, path: str, udev: UdevEntry) -> str | None:
     if name.startswith("dm-"):
         return printable(sysfs.read(path + "/dm/name"))
-    return printable(udev.get("MD_DEVNAME")) if name.startswith("md") else None
+    return printable(udev.find("MD_DEVNAME")) if name.startswith("md") else None
