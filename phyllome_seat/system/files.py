@@ -7,7 +7,6 @@ old content is still there, and a temporary file that the next holder of the loc
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 # Hidden, and with an ending that nobody reads: udev takes *.rules only, udev(7).
@@ -17,8 +16,10 @@ _SUFFIX = ".new"
 
 def write_file(path: str, content: bytes, mode: int = 0o644) -> None:
     """Write `content` to `path` in one step, with `mode` whatever the umask. Raises OSError."""
+    from contextlib import suppress  # a scan reads files only, and need not pay for it
+
     temporary = temporary_path(path)
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         os.unlink(temporary)  # a dead writer's, perhaps readable by others: not to be reused
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -44,7 +45,9 @@ def temporary_path(path: str) -> str:
 
 def remove_file(path: str) -> None:
     """Remove `path`; one that is gone already is fine. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError):
+    from contextlib import suppress
+
+    with suppress(FileNotFoundError):
         os.unlink(path)
         sync_folder(os.path.dirname(path))
 
