@@ -137,8 +137,10 @@ def _read_link(sysfs: Sysfs, path: str) -> Link | None:
 
 def _read_speed(text: str | None) -> float | None:
     """Return GT/s: "8.0 GT/s PCIe", "5 GT/s" before Linux 5.8, "Unknown"."""
+    if text is None:  # of most functions of a PC: no PCI Express
+        return None
     try:
-        speed = float((text or "").split(" ", 1)[0])
+        speed = float(text.split(" ", 1)[0])
     except ValueError:
         return None
     return speed if 0 < speed < 1000 else None
