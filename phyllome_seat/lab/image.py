@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -112,7 +111,8 @@ def _make_guests(log: Path, root: Path, directory: Path) -> None:
     run_logged(log, [*as_owner(), "mkdir", "-p", target])
     made = [str(path) for path in (files.kernel, files.initrd, *disks)]
     run_logged(log, [*as_owner(), "cp", "--sparse=always", *made, target])
-    shutil.rmtree(directory / "guest")
+    for disk in disks:
+        disk.unlink()
 
 
 def _make_disk(log: Path, root: Path, disk: Path) -> None:

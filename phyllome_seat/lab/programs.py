@@ -16,9 +16,11 @@ _PROGRAMS = {
     "mkfs.vfat": "dosfstools",
     "mke2fs": "e2fsprogs",
     "sfdisk": "fdisk",
+    "syslinux": "syslinux",
     "qemu-img": "qemu-utils",
     "qemu-system-x86_64": "qemu-system-x86",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
 
 
@@ -34,15 +36,41 @@ def as_owner() -> list[str]:
     return [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
 
 
+def _leash() -> list[str]:
+    """Returns what to put before a program so that it ends with this one, and all it started too.
+
+    mmdebstrap does not end its apt and dpkg on a signal; the end of a PID namespace's first
+    process ends all in it (pid_namespaces(7)). Without root, mmdebstrap makes that namespace.
+    """
+    leash = ["setpriv", "--pdeathsig", "KILL"]
+    if os.geteuid() == 0:
+        leash += ["unshare", "--fork", "--pid", "--kill-child", "--mount-proc"]
+    return leash
+
+
 def run_logged(log: Path, argv: list[str], stdin: str = "") -> None:
     """Runs a build's program, its output in the log; BuildError with the log's tail."""
-    environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
+    environment = {
+        **os.environ,
+        "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin",
+        # What a killed program leaves goes with the build's directory.
+        "TMPDIR": str(log.parent),
+    }
     with log.open("a") as output:
         output.write(f"+ {' '.join(argv)}\n")
         output.flush()
-        status = subprocess.run(
-            argv, input=stdin, text=True, stdout=output, stderr=output, env=environment, check=False
-        ).returncode
-    if status != 0:
+        process = subprocess.Popen(
+            [*_leash(), *argv],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env=environment,
+        )
+        try:
+            process.communicate(stdin.encode())
+        finally:
+            process.kill()
+            process.wait()
+    if process.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
         raise BuildError(argv[0], tail)

@@ -156,16 +156,23 @@ def test_each_of_two_cards_of_other_models_shows_the_seat(guest, tmp_path):
             assert recognise(machine.picture(name), ("left", "right")) == "right"
 
 
-def test_a_disk_starts_the_guest_by_uefi(guest, tmp_path):
-    disk, variables = tmp_path / "disk", tmp_path / "variables"
-    write_disk(guest, "right", disk)
-    shutil.copy(VARIABLES, variables)
+def firmware(tmp_path, kind):
+    """What to start QEMU with for OVMF; nothing for SeaBIOS, which it has by itself."""
+    if kind == "bios":
+        return ()
+    shutil.copy(VARIABLES, tmp_path / "variables")
     drives = (
         f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
-        f"if=pflash,format=raw,file={variables}",
-        f"if=virtio,format=raw,file={disk}",
+        f"if=pflash,format=raw,file={tmp_path / 'variables'}",
     )
-    parts = [word for drive in drives for word in ("-drive", drive)]
+    return tuple(word for drive in drives for word in ("-drive", drive))
+
+
+@pytest.mark.parametrize("kind", ["efi", "bios"])
+def test_a_disk_starts_the_guest(guest, tmp_path, kind):
+    disk = tmp_path / "disk"
+    write_disk(guest, "right", disk)
+    parts = (*firmware(tmp_path, kind), "-drive", f"if=virtio,format=raw,file={disk}")
     with running(tmp_path, *parts, *card()) as machine:
         machine.wait(lambda log: log.ready)
         assert machine.log.seat == "right"
