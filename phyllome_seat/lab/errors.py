@@ -45,11 +45,9 @@ class BuildError(LabError):
 class BootError(LabError):
     """The PC did not come up; ``serial`` is the tail of its serial console."""
 
-    def __init__(self, what: str, serial: str) -> None:
-        super().__init__(
-            f"{what}; the last lines on its serial console:\n{serial or '(nothing)'}",
-            hint="`phyllome-seat lab boot --verbose` shows the console while it starts",
-        )
+    def __init__(self, what: str, serial: str, *, hint: str = "") -> None:
+        last = f"the last lines on its serial console:\n{serial or '(nothing)'}"
+        super().__init__(f"{what}; {last}", hint=hint)
         self.what = what
         self.serial = serial
 

@@ -283,7 +283,7 @@ class Pc(Hands):
         state = self.run("systemctl is-system-running --wait", check=False, timeout_s=180).stdout
         if state.strip() != "running":
             failed = self.run("systemctl --failed --no-legend", check=False).stdout
-            raise BootError(f"the PC came up {state.strip()}: {failed}", self._serial_tail())
+            raise self._not_up(f"the PC came up {state.strip()}: {failed}")
         self._give_monitors()
 
     def _connect(self, timeout_s: float) -> None:
@@ -291,9 +291,8 @@ class Pc(Hands):
         try:
             agent.connect(timeout_s, alive=self.machine.alive)
         except AgentError as error:
-            raise BootError(
-                f"the PC's agent did not answer within {timeout_s:g} s", self._serial_tail()
-            ) from error
+            what = f"the PC's agent did not answer within {timeout_s:g} s"
+            raise self._not_up(what) from error
         self._agent = agent
 
     def _give_monitors(self) -> None:
@@ -304,8 +303,12 @@ class Pc(Hands):
                 self.put(path, render_edid(card.screen))
         self.script("/usr/local/sbin/lab-edid; udevadm settle")
 
-    def _serial_tail(self) -> str:
-        return serial_tail(self.directory / "serial.log")
+    def _not_up(self, what: str) -> BootError:
+        """Returns the error for a PC that is not up; its whole console log outlives the run."""
+        log, kept = self.directory / "serial.log", places.cache_directory() / "last-failed-boot.log"
+        if log.exists():
+            shutil.copyfile(log, kept)
+        return BootError(what, serial_tail(log), hint=f"all of it is in {kept}")
 
     def _close_agent(self) -> None:
         if self._agent is not None:

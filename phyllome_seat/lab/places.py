@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -77,18 +77,28 @@ def made_whole(path: Path) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield scratch
-        if path.exists():
-            shutil.rmtree(path)
+        remove(path)
         scratch.rename(path)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove(scratch)
+
+
+def remove(path: Path) -> None:
+    """Removes a directory and what is in it, if it is there; never what is mounted below it.
+
+    A build holds /proc, /sys and /dev below its directory: in a mount namespace of its own, but
+    should that ever fail, this must not empty the machine's.
+    """
+    subprocess.run(
+        ["rm", "-rf", "--one-file-system", "--", str(path)], capture_output=True, check=False
+    )
 
 
 def prune(directory: Path, pattern: str, keep: int) -> None:
     """Removes all but the most recently used few; what a killed build left goes with them."""
     found = sorted(directory.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found[keep:]:
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
     for path in directory.glob(".*"):
         if path.is_dir() and time.time() - path.stat().st_mtime > 6 * 3600:
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)

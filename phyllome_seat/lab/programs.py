@@ -40,7 +40,8 @@ def _leash() -> list[str]:
     """Returns what to put before a program so that it ends with this one, and all it started too.
 
     mmdebstrap does not end its apt and dpkg on a signal; the end of a PID namespace's first
-    process ends all in it (pid_namespaces(7)). Without root, mmdebstrap makes that namespace.
+    process ends all in it (pid_namespaces(7)). What it mounts goes too: --mount-proc brings a
+    private mount namespace (unshare(1)). Without root, mmdebstrap makes both itself.
     """
     leash = ["setpriv", "--pdeathsig", "KILL"]
     if os.geteuid() == 0:

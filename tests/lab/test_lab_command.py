@@ -130,3 +130,27 @@ def test_the_probe_tells_a_kernel_that_boots_from_one_that_does_not(request, tmp
     broken = tmp_path / "kernel"
     broken.write_bytes(kernel.read_bytes()[: 1 << 20])
     assert not boots(broken, "tcg", "max", timeout_s=5)
+
+
+def test_a_build_that_is_stopped_leaves_nothing(tmp_path):
+    def builders():
+        named = ["pgrep", "-f", f"mmdebstrap .*{tmp_path}"]
+        return subprocess.run(named, capture_output=True, text=True, check=False).stdout.split()
+
+    process = subprocess.Popen(
+        [*COMMAND, "build"], env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    )
+    try:
+        end = time.monotonic() + 60
+        while not builders() and time.monotonic() < end:
+            time.sleep(0.2)
+        assert builders()
+        time.sleep(2)
+        assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+        assert builders() == []
+    finally:
+        process.kill()
+        process.wait()
+    assert [path.name for path in (tmp_path / "phyllome-seat").iterdir()] == ["image.lock"]

@@ -16,7 +16,7 @@ from phyllome_seat.lab.description import Screen
 from phyllome_seat.lab.edid import render_edid
 from phyllome_seat.lab.errors import LabError
 from phyllome_seat.lab.keys import strokes
-from phyllome_seat.lab.places import key, locked, made_whole, prune
+from phyllome_seat.lab.places import key, locked, made_whole, prune, remove
 from phyllome_seat.lab.progress import Progress
 from phyllome_seat.model.edid import parse_edid
 
@@ -94,6 +94,13 @@ def test_a_thing_half_made_is_never_there(tmp_path):
 
     with pytest.raises(RuntimeError):
         fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_is_removed_and_a_missing_one_is_no_error(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    remove(tmp_path / "a")
+    remove(tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
