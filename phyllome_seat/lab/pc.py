@@ -53,7 +53,9 @@ class Pc(Hands):
         self._machine: Machine | None = None
         self._agent: Agent | None = None
         self._ready: tuple[Layer, Description] | None = None
-        self.disks = Path(tempfile.mkdtemp(prefix=".run-", dir=places.cache_directory()))
+        self.disks = Path(
+            tempfile.mkdtemp(prefix=places.disks_prefix(), dir=places.cache_directory())
+        )
         cleanup.callback(shutil.rmtree, self.disks, ignore_errors=True)
         # A path per run: a QEMU that is being killed may remove its successor's socket.
         self.directory = Path(tempfile.mkdtemp(prefix="pc-", dir=places.run_directory()))
@@ -332,5 +334,6 @@ class Pc(Hands):
 
 def _sweep() -> None:
     """Removes what killed runs left; called with the lock held, so nothing of it is alive."""
-    for path in (*places.run_directory().glob("pc-*"), *places.cache_directory().glob(".run-*")):
+    disks = places.cache_directory().glob(f"{places.disks_prefix()}*")
+    for path in (*places.run_directory().glob("pc-*"), *disks):
         shutil.rmtree(path, ignore_errors=True)

@@ -42,6 +42,15 @@ def run_directory() -> Path:
     return path
 
 
+def disks_prefix() -> str:
+    """Returns how the cache's directories with disks of running PCs begin.
+
+    Two run directories, as another XDG_RUNTIME_DIR or TMPDIR makes, have two locks and share a
+    cache: neither may tidy up what is the other's.
+    """
+    return f".run-{key(str(run_directory()))}-"
+
+
 def key(*parts: object) -> str:
     """Returns a short name made of everything that went into a thing."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -74,7 +74,8 @@ def gone(pid):
 
 
 def left_behind():
-    return [*places.run_directory().glob("pc-*"), *places.cache_directory().glob(".run-*")]
+    disks = places.cache_directory().glob(f"{places.disks_prefix()}*")
+    return [*places.run_directory().glob("pc-*"), *disks]
 
 
 def test_a_pc_that_is_up_is_used_from_other_processes(request, tmp_path):
