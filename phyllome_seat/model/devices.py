@@ -18,6 +18,14 @@ from phyllome_seat.model.value import dataclass
 _DISPLAY = 0x03
 _BRIDGE = 0x06
 _USB = 0x0C03
+_KINDS = {
+    0x01: "disk controller",
+    0x02: "NIC",
+    0x03: "graphics card",
+    0x04: "sound",
+    0x06: "bridge",
+    0x0C: "USB controller",
+}
 _USB_HOST_INTERFACES = frozenset({0x00, 0x10, 0x20, 0x30})  # UHCI, OHCI, EHCI, xHCI
 
 
@@ -79,9 +87,13 @@ class PciDevice:
 
     @property
     def name(self) -> str:
-        """Return what a person calls it: hardware database names, else the ids."""
-        words = [word for word in (self.vendor_name, self.device_name) if word]
-        return " ".join(words) or str(self.id)
+        """Return what a person calls it: the hardware database's name, else its kind and id."""
+        if self.device_name:
+            return (
+                f"{self.vendor_name} {self.device_name}" if self.vendor_name else self.device_name
+            )
+        kind = _KINDS.get(self.class_code >> 16, "device")
+        return f"{kind} {self.id.vendor:04x}:{self.id.device:04x}"
 
 
 @dataclass(frozen=True, slots=True)

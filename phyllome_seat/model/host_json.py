@@ -148,9 +148,7 @@ def _parser_of(kind: Type) -> Parser:
 
 def _class_parser(kind: Type) -> Parser:
     hints = _hints_of(kind)
-    known = tuple(
-        (name, default, _parser_of(hints[name])) for name, default in _fields(kind)
-    )
+    known = tuple((name, default, _parser_of(hints[name])) for name, default in _fields(kind))
 
     def parse(value: object, place: str) -> object:
         if type(value) is not dict:

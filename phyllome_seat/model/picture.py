@@ -132,12 +132,9 @@ def _function(device: PciDevice, protected: Protected) -> str:
 
 
 def _name(device: PciDevice) -> str:
-    """Return the database's name with the id; what it is for where the database has no name."""
+    """Return its name with its id, once."""
     plain = f"{device.id.vendor:04x}:{device.id.device:04x}"
-    if device.device_name:
-        return f"{device.name} ({plain})"
-    kinds = {0x03: "graphics card", 0x04: "sound", 0x0C: "USB controller"}
-    return f"{kinds.get(device.class_code >> 16, 'device')} {plain}"
+    return device.name if plain in device.name else f"{device.name} ({plain})"
 
 
 def _needed(reasons: tuple[Reason, ...]) -> str:

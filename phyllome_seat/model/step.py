@@ -98,7 +98,8 @@ class CreateDisk:
     size_bytes: int
 
     def __str__(self) -> str:
-        return f"create disk {self.path} ({self.size_bytes / 2**30:g} GiB, grows as it is used)"
+        gib = f"{self.size_bytes / 2**30:g} GiB"
+        return f"create disk {self.path} ({gib}, grows as it is used) unless it is there"
 
 
 @dataclass(frozen=True, slots=True)
