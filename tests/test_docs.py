@@ -32,3 +32,9 @@ def test_every_command_but_confirm_and_lab_is_in_the_readme():
 
     for name in cli.COMMANDS:
         assert f"phyllome-seat {name}" in readme, name
+
+
+def test_the_rules_we_show_are_the_rules_we_write():
+    written = (ROOT / "tests/model/golden/72-phyllome-seat.rules").read_text()
+
+    assert (ROOT / "udev/72-phyllome-seat.rules.example").read_text() == written
