@@ -26,8 +26,8 @@ $(VENV)/ready: pyproject.toml Makefile
 	  printf '%s\n' $(BINDINGS) $(LAB) $(TOOLS) | sort | comm -23 - .packages.have; rm -f .packages.have); \
 	if [ -n "$$missing" ]; then \
 	  echo "installing:" $$missing; \
-	  $(SUDO) apt-get -q update && \
-	  DEBIAN_FRONTEND=noninteractive $(SUDO) -E apt-get -qy install --no-install-recommends $$missing; \
+	  $(SUDO) apt-get -qq update && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends $$missing; \
 	else echo "all there"; fi
 	@echo "== virtual environment in $(VENV)"
 	$(SYSTEM_PYTHON) -m venv --system-site-packages $(VENV)
