@@ -292,6 +292,38 @@ def test_udev_reads_its_rules_then_looks_at_each_function_and_is_waited_for(
     ]
 
 
+def test_keyboards_that_change_seats_go_and_come_for_a_desktop_that_runs(kernel, state, programs):
+    add, calls = programs
+    add("udevadm")
+    folders = {}
+    for number, seat in (
+        (5, "ID_SEAT=seat-phyllome-left"),
+        (6, "ID_SEAT=seat1"),
+        (7, "ID_BUS=usb"),
+    ):
+        folders[number] = f"sys/devices/pci0000:00/{ADDRESSES[0]}/usb1/input/event{number}"
+        (kernel.path / folders[number]).mkdir(parents=True)
+        (kernel.path / folders[number] / "dev").write_text(f"13:{number}\n")
+        data = kernel.path / f"run/udev/data/c13:{number}"
+        data.parent.mkdir(parents=True, exist_ok=True)
+        data.write_text(f"E:{seat}\n")
+        link = kernel.path / f"sys/class/input/event{number}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(f"../../../{folders[number]}")
+
+    apply((ReloadUdev(ADDRESSES[1:]),), kernel, state)
+    assert not any("remove" in call for call in calls())
+    apply((ReloadUdev(ADDRESSES),), kernel, state)
+
+    assert calls()[-5:] == [
+        "udevadm settle --timeout=60",
+        f"udevadm trigger --action=remove /{folders[5]}",
+        "udevadm settle --timeout=60",
+        f"udevadm trigger --action=add /{folders[5]}",
+        "udevadm settle --timeout=60",
+    ]
+
+
 def test_udev_that_does_not_settle_is_an_error(kernel, state, programs):
     programs[0]("udevadm", 'test "$1" != settle')
 
