@@ -76,10 +76,12 @@ class Pc(Hands):
 
         Waits for another PC of this user to end. Without ``install`` this project is not in it.
         """
-        built = image(release, "systemd-boot" if boot == "systemd-boot" else "grub", say)
+        loader = "systemd-boot" if boot == "systemd-boot" else "grub"
+        image(release, loader, say)  # may take minutes: not while others wait for their PC
         with ExitStack() as cleanup:
             cleanup.enter_context(places.locked(places.run_directory() / "lock", say))
             _sweep()
+            built = image(release, loader, say)  # who had the PC may have swept that one away
             way = Boot(built, boot, acceleration(built.kernel, say))
             pc = cls(description, way, say, cleanup)
             pc._become_ready(install)
