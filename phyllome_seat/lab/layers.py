@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phyllome_seat.lab.description import Description
-from phyllome_seat.lab.errors import BuildError
+from phyllome_seat.lab.errors import BuildError, LabError
 from phyllome_seat.lab.places import cache_directory, made_whole, prune
 from phyllome_seat.lab.qemu import SYSTEM_DISK, VARIABLES, disk_files
 
@@ -26,8 +26,8 @@ class Layer:
 
     @property
     def made(self) -> bool:
-        """Whether it is in the cache."""
-        return self.directory.exists()
+        """Whether it is in the cache, with its disks."""
+        return (self.directory / f"{SYSTEM_DISK}.qcow2").exists()
 
     def copy(self, disks: Path) -> None:
         """Makes a run's directory hold copies of these disks and no others."""
@@ -39,6 +39,8 @@ class Layer:
 
     def keep(self, disks: Path) -> None:
         """Keeps a run's disks, whose QEMU has ended; the oldest of its kind go."""
+        if not (disks / f"{SYSTEM_DISK}.qcow2").exists():
+            raise LabError(f"{disks}: somebody removed this run's disks", hint="run it again")
         kind = self.directory.name.split("-")[0]
         prune(cache_directory(), f"{kind}-*", keep=_MOST - 1)
         with made_whole(self.directory) as scratch:
