@@ -44,7 +44,8 @@ class Layer:
         kind = self.directory.name.split("-")[0]
         prune(cache_directory(), f"{kind}-*", keep=_MOST - 1)
         with made_whole(self.directory) as scratch:
-            for disk in disks.glob("*.qcow2"):
+            # Named first: a run whose disks were swept away must not become a layer without any.
+            for disk in (disks / f"{SYSTEM_DISK}.qcow2", *disks.glob("*.qcow2")):
                 shutil.copyfile(disk, scratch / disk.name)
 
 
