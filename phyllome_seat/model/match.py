@@ -119,7 +119,8 @@ def find_controller(host: Host, match: PciMatch) -> PciDevice:
 
 def _not_this(host: Host, device: PciDevice, wanted: str) -> str:
     """Return that a function is not of the wanted kind, with what the host needs it for."""
-    needed = ", ".join(reason.words for reason in protect(host).pci.get(device.address, ()))
+    reasons = protect(host).pci.get(device.address, ())
+    needed = ", ".join(dict.fromkeys(reason.words for reason in reasons))
     return f"{label(device)} is no {wanted}" + (f" but {needed}" if needed else "")
 
 

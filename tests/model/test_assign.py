@@ -201,7 +201,9 @@ def test_what_is_no_gpu_and_what_is_no_usb_controller_is_refused_with_those_that
 
 
 def test_what_is_no_gpu_and_no_usb_controller_is_refused_with_what_the_host_needs_it_for():
-    host = two_seat_pc()
+    base = two_seat_pc()
+    too = replace(base.network_uses[0], evidence="/proc/net/ipv6_route")
+    host = replace(base, network_uses=(*base.network_uses, too))
 
     disk = refusal(one_seat(usb=(pci(DISK),)), host)
     network = refusal(one_seat(gpu=pci(NETWORK)), host)
