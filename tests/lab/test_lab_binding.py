@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from phyllome_seat.lab.describe import read_description
-from phyllome_seat.lab.pc import Pc
 from tests.lab.run_effects import EFFECTS
 from tests.system.binding import SCENARIOS
 
@@ -19,9 +18,9 @@ FILES = ("tests/system/binding.py", "tests/lab/run_binding.py", "tests/lab/run_e
 
 
 @pytest.fixture(scope="module")
-def said():
+def said(open_pc):
     description = read_description(ROOT / "examples/two-seat-gaming-pc/pc.yaml")
-    with Pc.open(description) as pc:
+    with open_pc(description) as pc:
         for file in FILES:
             pc.put(f"/root/{Path(file).name}", (ROOT / file).read_bytes())
         card, usb = pc.address("left"), pc.address("left-usb")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from phyllome_seat.lab.describe import read_description
-from phyllome_seat.lab.pc import Pc
 
 pytestmark = pytest.mark.lab
 
@@ -17,9 +16,9 @@ SCENARIOS = re.findall(r"^    (\w+),$", SCRIPT.read_text().partition("SCENARIOS 
 
 
 @pytest.fixture(scope="module")
-def said():
+def said(open_pc):
     description = read_description(ROOT / "examples/two-seat-gaming-pc/pc.yaml")
-    with Pc.open(description) as pc:
+    with open_pc(description) as pc:
         pc.put(f"/root/{SCRIPT.name}", SCRIPT.read_bytes())
         parts = " ".join(pc.address(part) for part in ("left", "left-usb", "host-usb"))
         command = f"{PYTHON} /root/{SCRIPT.name} {parts}"

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from phyllome_seat.lab.describe import read_description
-from phyllome_seat.lab.pc import Pc
 from phyllome_seat.model.address import PciAddress
 from phyllome_seat.model.host_json import parse_host
 
@@ -25,8 +24,8 @@ print(json.dumps({n: [e.properties, e.links, e.tags] for n, e in entries.items()
 
 
 @pytest.fixture(scope="module")
-def pc():
-    with Pc.open(read_description(ROOT / "examples/two-seat-gaming-pc/pc.yaml")) as pc:
+def pc(open_pc):
+    with open_pc(read_description(ROOT / "examples/two-seat-gaming-pc/pc.yaml")) as pc:
         yield pc
 
 

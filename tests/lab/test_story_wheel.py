@@ -15,8 +15,9 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
-def far_away(tmp_path_factory):
+def far_away(lab, tmp_path_factory):
     """A folder with a virtual environment that has the wheel, and a copy of the example."""
+    lab.close()  # the PC is another process's here
     folder = tmp_path_factory.mktemp("far")
     wheel = build_wheel(folder)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
