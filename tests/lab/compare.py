@@ -11,6 +11,7 @@ What is left out, and why:
 - ``/var/log`` is no part of it: logs grow.
 - `CLOCKWORK`: what systemd writes as time goes by.
 - ``/run/phyllome-seat/lock``: it names the process that had the lock last.
+- The lab's own list of monitors, which names cards in the order they came.
 - Modules that were loaded stay loaded, with their drivers and the classes they bring.
 - In udev's database, when a device was seen and under which number: a device that comes back is
   counted anew by the kernel (``input7``, ``event4``, ``card1``, ``usb3``), and so is its minor. Of
@@ -38,6 +39,7 @@ ROOTS = ("/etc", "/var/lib", "/run/phyllome-seat", "/run/systemd/system", "/run/
 OURS = "/var/lib/phyllome-seat"
 STAYS = (OURS, f"{OURS}/before", f"{OURS}/seen.json")
 LOCK = "/run/phyllome-seat/lock"
+MONITORS = "/etc/modprobe.d/phyllome-lab.conf"
 # Stamps of timers, the time of the last synchronisation, systemd-random-seed(8).
 CLOCKWORK = re.compile(r"/var/lib/systemd/(timers/.*|timesync/clock|random-seed)")
 
@@ -98,7 +100,7 @@ def paths() -> Iterator[str]:
     for root in ROOTS:
         for folder, folders, names in os.walk(root):
             for path in (f"{folder}/{name}" for name in (*folders, *names)):
-                if path not in (*STAYS, LOCK) and not CLOCKWORK.fullmatch(path):
+                if path not in (*STAYS, LOCK, MONITORS) and not CLOCKWORK.fullmatch(path):
                     yield path
 
 
