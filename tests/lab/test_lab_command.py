@@ -15,7 +15,8 @@ from phyllome_seat.lab.accel import boots
 from phyllome_seat.lab.image import image
 from tests.lab.conftest import EXAMPLE
 
-pytestmark = pytest.mark.lab
+# Not seen to hold yet: ARCHITECTURE.md, where things stand.
+pytestmark = [pytest.mark.lab, pytest.mark.soak]
 
 
 @pytest.fixture(autouse=True)
