@@ -141,6 +141,7 @@ def test_seats_swapped_in_the_file_swap_keys_and_pictures(story):
     assert recognise(pictures[RIGHT], demo.SEATS) == LEFT
 
 
+@pytest.mark.soak  # as above
 def test_a_guest_that_does_not_stop_is_said_in_time_and_forced_when_asked(story):
     left = (EXAMPLE.parent / "left.xml").read_text()
     stubborn = left.replace("phyllome.seat=left", "phyllome.seat=left phyllome.stubborn=1")
