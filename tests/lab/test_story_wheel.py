@@ -39,7 +39,7 @@ def run(far_away, *command, timeout_s):
     )
 
 
-@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+@pytest.mark.soak  # takes three minutes
 def test_the_lab_of_an_installed_wheel_boots_the_pc_with_that_wheel_in_it(far_away, request):
     where = run(
         far_away, "python", "-c", "import phyllome_seat as p; print(p.__file__)", timeout_s=60
