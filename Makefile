@@ -1,7 +1,8 @@
 # Everything a developer does, from a fresh Debian machine on: each target installs what it needs,
 # says so, and is quick the second time. As root, or with sudo.
 
-PC ?= trixie
+# Set here, not taken from the environment, where PC may be anything: `make test PC=bookworm`.
+PC := trixie
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Debian's own Python, since libvirt, udev, evdev and D-Bus bindings come from Debian's packages.
 SYSTEM_PYTHON ?= /usr/bin/python3
