@@ -19,7 +19,7 @@ def test_a_command_gets_the_options_before_and_after_its_name():
         ["left", "right"],
         3.0,
     )
-    assert args.run is cli.COMMANDS["start"][1]
+    assert (args.run.__module__, args.run.__name__) == ("phyllome_seat.cli.change", "start")
 
 
 def test_the_lab_reads_its_own_line():

@@ -58,7 +58,7 @@ def test_the_model_touches_no_machine(module):
 
 def test_only_the_commands_print_or_exit():
     for module in MODULES:
-        if module.name in ("cli.py", "__main__.py"):
+        if room(module) == "cli" or module.name == "cli.py":  # the lab has a command of its own
             continue
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

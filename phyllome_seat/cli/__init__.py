@@ -1,0 +1,46 @@
+"""The command: reads its line, calls the library, prints, exits. The only room that does.
+
+Everything but argparse is imported where a command needs it: ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from phyllome_seat.cli.inputs import DONE
+from phyllome_seat.cli.line import COMMANDS, command_parser, parse_line
+from phyllome_seat.model.errors import PhyllomeSeatError, SeatFileError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["COMMANDS", "command_parser", "main", "parse_line"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 the machine said no, 2 wrong input."""
+    args = parse_line(arguments)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except SeatFileError as error:
+        for problem in error.problems:
+            _complain(problem)
+        return error.exit_status
+    except PhyllomeSeatError as error:
+        _complain(error)
+        return error.exit_status
+    except BrokenPipeError:
+        sys.stderr.close()  # else Python complains about standard output once more at exit
+        return DONE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(error: PhyllomeSeatError) -> None:
+    for line in str(error).splitlines():
+        print(f"phyllome-seat: {line}", file=sys.stderr)
+    if error.hint:
+        print(f"  ({error.hint})", file=sys.stderr)

@@ -1,0 +1,164 @@
+"""The command line: which commands there are, what may follow each, and its help."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+from phyllome_seat import __version__
+from phyllome_seat.cli.inputs import SEAT_FILE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Command = tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None], ...]]
+
+UNATTENDED_STOP_S = 20.0
+
+
+def parse_line(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return what the command line says, with the function to call for it as ``run``.
+
+    Two parsers, the second made for the one command that is used: argparse looks up a translation
+    for each parser and each argument, and ten commands would take longer than a scan of a PC.
+    """
+    args = _main_parser().parse_args(arguments)
+    args.run = _find(COMMANDS[args.command][1])
+    return (
+        args if args.command == "lab" else command_parser(args.command).parse_args(args.rest, args)
+    )
+
+
+def _find(place: str) -> Callable[[argparse.Namespace], int]:
+    """Return the function of a command, for whose module only the command that is used waits."""
+    module, _, name = place.partition(".")
+    found: Callable[[argparse.Namespace], int] = getattr(
+        import_module(f"phyllome_seat.cli.{module}"), name
+    )
+    return found
+
+
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """Return the parser of what comes after the name of a command."""
+    words, _, add_arguments = COMMANDS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"phyllome-seat {name}",
+        description=words[0].upper() + words[1:] + ".",
+        formatter_class=_Words,
+    )
+    for add in add_arguments:
+        add(parser)
+    return parser
+
+
+def _main_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="phyllome-seat",
+        usage="%(prog)s [-h] [--version] [--sysroot DIR] [--connect URI]\n"
+        "                     COMMAND ...",
+        description="Several people share one PC, each with a guest that feels like a whole one.",
+        epilog="exit status: 0 done, also when there was nothing to do; 1 the machine said no;\n"
+        "2 the command line or the seat file is wrong",
+        formatter_class=_Words,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--sysroot", default="/", metavar="DIR", help="read below DIR, not /")
+    parser.add_argument(
+        "--connect", default="qemu:///system", metavar="URI", help="libvirt to ask (%(default)s)"
+    )
+    listed = "\n".join(f"{name:10}{words}" for name, (words, _, _) in COMMANDS.items())
+    commands = parser.add_argument_group("commands", listed)
+    commands.add_argument("command", metavar="COMMAND", choices=COMMANDS, help=argparse.SUPPRESS)
+    commands.add_argument("rest", metavar="...", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+class _Words(argparse.RawTextHelpFormatter):
+    """Help laid out here, for 80 columns.
+
+    argparse would ask shutil for the terminal's width, which imports all archive formats, and
+    break lines by textwrap: together a fifth of ``--help``.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)
+
+
+def _takes_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def _takes_guests(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--guests", action="store_true", help="ask libvirt for its domains too")
+
+
+def _takes_host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", metavar="FILE", help="plan for the Host that `scan --json` wrote")
+
+
+def _takes_seat_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--file", metavar="FILE", help=f"the seat file (/{SEAT_FILE})")
+
+
+def _takes_wait(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wait", type=float, default=10.0, metavar="S", help="wait for the lock (%(default)s s)"
+    )
+
+
+def _takes_seats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("seats", nargs="*", metavar="SEAT", help="which seats; all without")
+
+
+def _takes_unattended(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--unattended",
+        action="store_true",
+        help=f"stop the seats' guests first, by force after {UNATTENDED_STOP_S:.0f} s",
+    )
+
+
+def _takes_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="S", help="seconds to wait (%(default)s)"
+    )
+    parser.add_argument("--force", action="store_true", help="then pull the plug")
+
+
+# name: what it does, in words; where beside this module it is done; what may follow the name
+COMMANDS: dict[str, Command] = {
+    "scan": (
+        "show the PC: cards, monitors, USB, groups",
+        "look.scan",
+        (_takes_json, _takes_guests),
+    ),
+    "plan": (
+        "say what apply would do, and do nothing",
+        "look.plan",
+        (_takes_seat_file, _takes_host, _takes_json),
+    ),
+    "apply": (
+        "set the seats up as the seat file says",
+        "change.apply",
+        (_takes_seat_file, _takes_wait),
+    ),
+    "revert": (
+        "give everything back to the host",
+        "change.revert",
+        (_takes_wait, _takes_unattended),
+    ),
+    "start": (
+        "start the guests of the seats",
+        "change.start",
+        (_takes_seat_file, _takes_wait, _takes_seats),
+    ),
+    "stop": (
+        "stop the guests of the seats",
+        "change.stop",
+        (_takes_seat_file, _takes_seats, _takes_force),
+    ),
+    "status": ("show which seat has what now", "look.status", (_takes_seat_file, _takes_json)),
+    "confirm": ("keep the seats: stop the timer that gives them back", "change.confirm", ()),
+    "lab": ("a whole PC in software", "lab.lab", ()),
+}

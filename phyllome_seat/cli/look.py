@@ -1,0 +1,98 @@
+"""The commands that only look, and print what they saw."""
+
+from __future__ import annotations
+
+import sys
+
+from phyllome_seat.cli.inputs import DONE, read_host, read_wish
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from phyllome_seat.model.step import Step
+
+
+def scan(args: argparse.Namespace) -> int:
+    """Show the PC."""
+    host = read_host(args)
+    if args.json:
+        from phyllome_seat.model.host_json import render_host
+
+        sys.stdout.write(render_host(host))
+    else:
+        from phyllome_seat.model.picture import render_picture
+        from phyllome_seat.model.protect import protect
+
+        sys.stdout.write(render_picture(host, protect(host)))
+    return DONE
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Say what apply would do."""
+    from phyllome_seat.model.assign import assign
+    from phyllome_seat.model.plan import plan
+
+    wish = read_wish(args)
+    host = read_host(args, guests=True)
+    assignment = assign(wish, host)
+    steps = plan(assignment, host)
+    if args.json:
+        _print_json_steps(steps)
+        return DONE
+    for seat in assignment.seats:
+        for note in seat.notes:
+            print(f"seat {seat.seat.name}: {note}")
+    _print_steps(steps)
+    if host.guests is None:
+        print("guests were not asked: libvirt did not answer, or the plan is for another machine")
+    return DONE
+
+
+def _print_steps(steps: tuple[Step, ...]) -> None:
+    for number, step in enumerate(steps, 1):
+        print(f"{number:3}. {step}")
+    if not steps:
+        print("nothing to do: the machine is as the seat file wants it")
+
+
+def _print_json_steps(steps: tuple[Step, ...]) -> None:
+    import json
+
+    from phyllome_seat.model.value import find_defaults
+
+    listed = [
+        {
+            "step": type(step).__name__,
+            "words": str(step),
+            **{name: _plain(getattr(step, name)) for name in find_defaults(type(step))},
+        }
+        for step in steps
+    ]
+    json.dump({"phyllome_seat_plan": 1, "steps": listed}, sys.stdout, indent=1)
+    print()
+
+
+def _plain(value: object) -> object:
+    """Return a step's field as JSON has it: lists for tuples, text for what is not JSON's."""
+    if isinstance(value, (str, int, float, type(None))):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def status(args: argparse.Namespace) -> int:
+    """Show which seat has what now."""
+    from phyllome_seat.model.status import find_status, render_status
+
+    wish = read_wish(args, missing_is_empty=True)
+    status = find_status(wish, read_host(args, guests=True))
+    if args.json:
+        import json
+
+        json.dump(status, sys.stdout, indent=1)
+        print()
+    else:
+        sys.stdout.write(render_status(status))
+    return DONE
