@@ -10,7 +10,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 
 BINDINGS := python3-venv python3-libvirt python3-gi python3-pydbus python3-evdev python3-pyudev python3-yaml
-LAB := qemu-system-x86 qemu-utils ovmf mmdebstrap mtools dosfstools e2fsprogs fdisk syslinux gcc libc6-dev libdrm-dev zstd
+LAB := qemu-system-x86 qemu-utils ovmf mmdebstrap mtools dosfstools e2fsprogs fdisk syslinux syslinux-common gcc libc6-dev libdrm-dev zstd
 TOOLS := udev strace
 
 .PHONY: help setup check test test-fast lab demo bench soak clean

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from phyllome_seat.lab.errors import BuildError, LabError, MissingProgramError
 from phyllome_seat.lab.guest import GuestFiles, command_line
+from phyllome_seat.lab.programs import MBR
 from phyllome_seat.lab.uki import render_uki
 
 _MIB = 1 << 20
 _EFI_SYSTEM = "ef"  # in an MBR: UEFI specification 2.10, section 5.2.2
-_MBR = Path("/usr/lib/syslinux/mbr/mbr.bin")  # starts the active partition
 _MBR_CODE_BYTES = 440
 _EPOCH = 1_600_000_000  # the time of all files: same input, same disk
 
@@ -74,10 +74,10 @@ def _fill(image: Path, files: dict[str, bytes], size_mib: int) -> None:
 
 def _start_by_bios(image: Path) -> None:
     _run("syslinux", "--install", "--offset", str(_MIB), str(image))
-    if not _MBR.exists():
-        raise MissingProgramError((str(_MBR),), ("syslinux-common",))
+    if not MBR.exists():
+        raise MissingProgramError((str(MBR),), ("syslinux-common",))
     with image.open("r+b") as disk:
-        disk.write(_MBR.read_bytes()[:_MBR_CODE_BYTES])
+        disk.write(MBR.read_bytes()[:_MBR_CODE_BYTES])
 
 
 def _run(*command: str, text: str = "") -> None:

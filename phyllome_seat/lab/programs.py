@@ -23,11 +23,16 @@ _PROGRAMS = {
     "unshare": "util-linux",
 }
 
+MBR = Path("/usr/lib/syslinux/mbr/mbr.bin")  # starts the active partition
+# what else they need, which `--no-install-recommends` leaves out → the Debian package that has it
+_FILES = {MBR: "syslinux-common"}
+
 
 def missing_programs() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the programs the lab needs and does not find, and the packages that have them."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     missing = {name: pkg for name, pkg in _PROGRAMS.items() if not shutil.which(name, path=path)}
+    missing |= {str(path): package for path, package in _FILES.items() if not path.exists()}
     return tuple(missing), tuple(dict.fromkeys(missing.values()))
 
 
