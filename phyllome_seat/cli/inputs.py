@@ -70,12 +70,17 @@ def read_text(path: str) -> str:
         raise _NoSuchFileError(f"{path}: {error.strerror}", hint=hint) from error
 
 
+def on_this_machine(args: argparse.Namespace, why: str) -> None:
+    """Refuse what has to do with the machine itself below another root."""
+    if args.sysroot != "/":
+        raise _SysrootError(f"{why}: only on this machine, not below {args.sysroot}")
+
+
 def need_root(args: argparse.Namespace, why: str) -> None:
     """Refuse what changes the machine to who may not, and below another root."""
     import os
 
-    if args.sysroot != "/":
-        raise _SysrootError(f"{why}: only on this machine, not below {args.sysroot}")
+    on_this_machine(args, why)
     if os.geteuid() != 0:
         raise PhyllomeSeatError(f"{why}: only root may", hint="run it with sudo")
 

@@ -126,12 +126,24 @@ def _takes_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="then pull the plug")
 
 
+def _takes_press(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("seat", nargs="?", metavar="SEAT", help="whose device it is to be")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="S", help="seconds to wait (%(default)s)"
+    )
+
+
 # name: what it does, in words; where beside this module it is done; what may follow the name
 COMMANDS: dict[str, Command] = {
     "scan": (
         "show the PC: cards, monitors, USB, groups",
         "look.scan",
         (_takes_json, _takes_guests),
+    ),
+    "identify": (
+        "say which keyboard or mouse it is: press it",
+        "identify.identify",
+        (_takes_press, _takes_json),
     ),
     "plan": (
         "say what apply would do, and do nothing",

@@ -208,7 +208,7 @@ def _seat_lines(seat: Seat) -> list[str]:
         }
         lines.append(f"    monitor: {_flow(monitor)}")
     if seat.usb:
-        lines += ["    usb:", *(f"      - {_usb(match)}" for match in seat.usb)]
+        lines += ["    usb:", *(f"      - {render_usb(match)}" for match in seat.usb)]
     if seat.domain is not None:
         lines.append(f"    guest: {_flow({'domain': _quoted(seat.domain)})}")
     if seat.create:
@@ -220,7 +220,8 @@ def _pci(match: PciMatch) -> str:
     return _flow({"pci": f'"{match.address}"', "id": f'"{match.id}"'})
 
 
-def _usb(match: UsbMatch) -> str:
+def render_usb(match: UsbMatch) -> str:
+    """Return one line of a seat's `usb` list, without its dash."""
     match match:
         case PciMatch():
             return f"controller: {_pci(match)}"
