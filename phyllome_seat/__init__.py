@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from phyllome_seat.model.edid import Monitor, parse_edid
     from phyllome_seat.model.errors import PhyllomeSeatError
     from phyllome_seat.model.host_json import parse_host, render_host
+    from phyllome_seat.model.lend import Lend
     from phyllome_seat.model.plan import plan, plan_revert
     from phyllome_seat.model.protect import protect
+    from phyllome_seat.model.reconcile import reconcile
     from phyllome_seat.model.seat import Seat, Wish
     from phyllome_seat.model.seat_file import parse_wish, render_wish
     from phyllome_seat.system.scan import scan
@@ -37,9 +39,11 @@ _HOMES = {
     "PhyllomeSeatError": "model.errors",
     "parse_host": "model.host_json",
     "render_host": "model.host_json",
+    "Lend": "model.lend",
     "plan": "model.plan",
     "plan_revert": "model.plan",
     "protect": "model.protect",
+    "reconcile": "model.reconcile",
     "Seat": "model.seat",
     "Wish": "model.seat",
     "parse_wish": "model.seat_file",
@@ -54,6 +58,7 @@ _HOMES = {
 
 __all__ = [
     "Host",
+    "Lend",
     "Monitor",
     "PhyllomeSeatError",
     "Seat",
@@ -67,6 +72,7 @@ __all__ = [
     "plan",
     "plan_revert",
     "protect",
+    "reconcile",
     "render_host",
     "render_wish",
     "revert",

@@ -15,6 +15,7 @@ from phyllome_seat.model.devices import Host, PciDevice, UsbDevice
 from phyllome_seat.model.errors import AssignmentError
 from phyllome_seat.model.guest_conflict import refuse_held, refuse_names, refuse_shortage
 from phyllome_seat.model.match import is_sound
+from phyllome_seat.model.owner import ASK, HOST
 from phyllome_seat.model.seat import DeviceMatch, Wish
 from phyllome_seat.model.step import GuestPci
 
@@ -32,6 +33,7 @@ def assign(wish: Wish, host: Host) -> Assignment:
     refuse_groups(host, claims, protected, refusals)
     given_up = refuse_protected(host, claims, protected, wish.console, refusals)
     refuse_names(host, wish, refusals)
+    _refuse_unknown_seat(wish, refusals)
     refuse_held(host, claims, refusals)
     refuse_shortage(host, wish, refusals)
     if refusals.sentences:
@@ -42,7 +44,15 @@ def assign(wish: Wish, host: Host) -> Assignment:
     return Assignment(
         tuple(_assigned(host, claim, given_up.get(claim.seat.name, ())) for claim in claims),
         console=wish.console,
+        unknown_usb=wish.unknown_usb,
     )
+
+
+def _refuse_unknown_seat(wish: Wish, refusals: Refusals) -> None:
+    names = [seat.name for seat in wish.seats]
+    if wish.unknown_usb not in (HOST, ASK, *names):
+        known = ", ".join([HOST, ASK, *names])
+        refusals.add(f"unknown-usb names seat {wish.unknown_usb}, which there is not: name {known}")
 
 
 def _assigned(host: Host, claim: Claim, given_up: tuple[str, ...]) -> SeatAssignment:

@@ -33,10 +33,14 @@ class SeatAssignment:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """All seats together; made by `phyllome_seat.model.assign.assign`, so free of conflicts."""
+    """All seats together; made by `phyllome_seat.model.assign.assign`, so free of conflicts.
+
+    ``unknown_usb`` is whose a USB device in no seat's place is: "host", "ask", or a seat's name.
+    """
 
     seats: tuple[SeatAssignment, ...] = ()
     console: str = "keep"
+    unknown_usb: str = "host"
 
     @property
     def addresses(self) -> tuple[PciAddress, ...]:

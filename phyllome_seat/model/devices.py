@@ -322,6 +322,8 @@ class Guest:
 
     ``seat`` is from our metadata, None when the domain is not (yet) a seat's. ``xml`` is the
     inactive definition without secrets. ``state`` in libvirt's words: running, paused, shut off.
+    ``usb_free`` is how many USB devices it can still take, None while it is off or where its
+    controllers are of a kind whose ports nobody knows.
     """
 
     name: str
@@ -331,6 +333,7 @@ class Guest:
     created: bool = False  # by us, so revert undefines it
     hostdevs: tuple[Hostdev, ...] = ()
     xml: str = ""
+    usb_free: int | None = None
 
     @property
     def is_running(self) -> bool:

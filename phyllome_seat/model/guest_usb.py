@@ -1,9 +1,16 @@
-"""A USB device for a running guest, as XML that names it as tightly as libvirt can."""
+"""A USB device for a running guest, as XML that names it as tightly as libvirt can.
+
+Its alias says whose it is and where it was plugged in: ``ua-phyllome-left-usb2_0000_00_14_0_4_1-3``
+is seat left's, from port 4.1 of controller 0000:00:14.0, USB 2, the third of that port. The place
+is in it because the running guest's XML knows only a number, which the next device may have.
+"""
 
 from __future__ import annotations
 
+from phyllome_seat.model.address import PciAddress, UsbPort, parse_port_chain
 from phyllome_seat.model.devices import Guest, UsbDevice
 from phyllome_seat.model.domain_xml import ALIAS_PREFIX
+from phyllome_seat.model.errors import AddressError
 
 
 def render_usb(device: UsbDevice, alias: str) -> str:
@@ -25,17 +32,34 @@ def render_usb(device: UsbDevice, alias: str) -> str:
     )
 
 
-def next_alias(guest: Guest, seat: str, number: int) -> str:
-    """Return an alias for the seat's USB device with this number that no live device has.
+def next_alias(guest: Guest, seat: str, port: UsbPort) -> str:
+    """Return an alias for what the seat has at this port that no live device has.
 
-    A device that was pulled out keeps its alias in the guest until it is detached: each attach is
-    a generation of its own.
+    A device that was pulled out keeps its alias in the guest until it is detached, and libvirt
+    refuses one that is there ("non unique alias"): each attach is a generation of its own.
     """
     taken = {hostdev.alias for hostdev in guest.hostdevs}
+    place = "_".join([str(port.controller), *map(str, port.ports)])
+    stem = f"{ALIAS_PREFIX}{seat}-{port.speed}_{place.replace(':', '_').replace('.', '_')}"
     generation = 1
-    while (alias := f"{ALIAS_PREFIX}{seat}-usb{number}-{generation}") in taken:
+    while (alias := f"{stem}-{generation}") in taken:
         generation += 1
     return alias
+
+
+def parse_alias(alias: str) -> tuple[str, UsbPort] | None:
+    """Return seat and port of an alias of ours, None for any other text."""
+    parts = alias.removeprefix(ALIAS_PREFIX).rsplit("-", 2)
+    if not alias.startswith(ALIAS_PREFIX) or len(parts) != 3:
+        return None
+    match parts[1].split("_"):
+        case ["usb2" | "usb3" as speed, domain, bus, slot, function, *chain]:
+            try:
+                controller = PciAddress.parse(f"{domain}:{bus}:{slot}.{function}")
+                return parts[0], UsbPort(controller, speed, parse_port_chain(".".join(chain)))
+            except AddressError:
+                return None
+    return None
 
 
 def has_usb(guest: Guest, device: UsbDevice) -> bool:

@@ -68,7 +68,9 @@ class NewGuest:
 class Seat:
     """One person's wish. ``domain`` names an existing libvirt domain; it or ``create``, never both.
 
-    A whole GPU brings all its functions and outputs. Empty ``usb`` is allowed.
+    A whole GPU brings all its functions and outputs. Empty ``usb`` is allowed. ``when_off`` is
+    what its USB devices do while its guest is off: "wait", hidden from the host's desktop, or
+    "host", as the host's own.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Seat:
     create: NewGuest | None = None
     line: int = 0
     guest_line: int = 0
+    when_off: str = "wait"
 
     @property
     def guest_name(self) -> str | None:
@@ -88,10 +91,14 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A whole seat file: the seats in its order, and what the host keeps."""
+    """A whole seat file: the seats in its order, and what the host keeps.
+
+    ``unknown_usb`` is whose a USB device in no seat's place is: "host", "ask", or a seat's name.
+    """
 
     seats: tuple[Seat, ...] = ()
     console: str = "keep"  # or "none"
     host_cpus: int | None = None
     host_memory_bytes: int | None = None
     file: str = "seats.yaml"
+    unknown_usb: str = "host"

@@ -59,6 +59,7 @@ class _WishReading(Reading):
             host_cpus=self.cpus(host.get("cpus"), "host.cpus"),
             host_memory_bytes=self.size(host.get("memory"), "host.memory"),
             file=self.file,
+            unknown_usb=self.pattern(host.get("unknown-usb"), "host.unknown-usb", "seat") or "host",
         )
 
     def seats(self, node: Node | None) -> tuple[Seat, ...]:
@@ -88,6 +89,7 @@ class _WishReading(Reading):
             create=self.create(guest.get("create"), f"{place}.guest.create"),
             line=line,
             guest_line=keys["guest"].line if "guest" in keys else 0,
+            when_off=self.choice(keys.get("when-off"), f"{place}.when-off", "when-off") or "wait",
         )
 
     def pci(self, node: Node | None, place: str) -> PciMatch | None:
@@ -185,6 +187,7 @@ def render_wish(wish: Wish) -> str:
         "console": wish.console if wish.console != "keep" else None,
         "cpus": wish.host_cpus,
         "memory": _size(wish.host_memory_bytes),
+        "unknown-usb": wish.unknown_usb if wish.unknown_usb != "host" else None,
     }
     lines = ["version: 1"]
     if any(host.values()):
@@ -209,6 +212,8 @@ def _seat_lines(seat: Seat) -> list[str]:
         lines.append(f"    monitor: {_flow(monitor)}")
     if seat.usb:
         lines += ["    usb:", *(f"      - {render_usb(match)}" for match in seat.usb)]
+    if seat.when_off != "wait":
+        lines.append(f"    when-off: {seat.when_off}")
     if seat.domain is not None:
         lines.append(f"    guest: {_flow({'domain': _quoted(seat.domain)})}")
     if seat.create:

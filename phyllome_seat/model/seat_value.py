@@ -18,8 +18,8 @@ from phyllome_seat.model.yaml_node import Mapping, Node, Scalar, Sequence
 # schema's definitions; "file" is the whole file.
 KEYS: dict[str, dict[str, bool]] = {
     "file": {"version": True, "host": False, "seats": True},
-    "host": {"console": False, "cpus": False, "memory": False},
-    "seat": {"gpu": False, "monitor": False, "usb": False, "guest": False},
+    "host": {"console": False, "cpus": False, "memory": False, "unknown-usb": False},
+    "seat": {"gpu": False, "monitor": False, "usb": False, "when-off": False, "guest": False},
     "pci": {"pci": True, "id": True},
     "monitor": {"maker": False, "name": False, "serial": False},
     "usb": {"port": False, "controller": False, "device": False},
@@ -41,6 +41,7 @@ AT_LEAST_ONE = {"monitor": ("maker", "name", "serial"), "port": ("usb2", "usb3")
 CHOICES = {
     "version": ("1",),
     "console": ("keep", "none"),
+    "when-off": ("wait", "host"),
     "firmware": ("efi", "bios"),
     "profile": ("plain",),
 }

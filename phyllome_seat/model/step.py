@@ -7,6 +7,7 @@ A plan is a tuple of steps in the order they are to be taken. Printing it is the
 from __future__ import annotations
 
 from phyllome_seat.model.address import PciAddress, PciId
+from phyllome_seat.model.devices import UsbDevice
 from phyllome_seat.model.seat import NewGuest
 from phyllome_seat.model.value import dataclass
 
@@ -166,6 +167,43 @@ class ArmReturn:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class AttachUsb:
+    """Put one USB device into a running guest, identity checked right before; live only."""
+
+    guest: str
+    uuid: str
+    seat: str
+    device: UsbDevice
+    alias: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"attach {_usb(self.device)} to guest {self.guest} of seat {self.seat}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class DetachUsb:
+    """Take one USB device of ours out of a running guest, by its alias.
+
+    ``bus`` and ``number`` are what the guest has, ``device`` what is there now: None where
+    nothing is, or something else.
+    """
+
+    guest: str
+    uuid: str
+    seat: str
+    alias: str
+    bus: int
+    number: int
+    why: str
+    device: UsbDevice | None = None
+
+    def __str__(self) -> str:
+        what = _usb(self.device) if self.device else f"USB {self.bus}:{self.number}"
+        return f"detach {what} from guest {self.guest}: {self.why}"
+
+
 Step = (
     WriteFile
     | RemoveFile
@@ -178,9 +216,15 @@ Step = (
     | RestoreGuest
     | RemoveGuest
     | ArmReturn
+    | AttachUsb
+    | DetachUsb
 )
 
 
 def devices(pci: tuple[GuestPci, ...]) -> str:
     """Return what a guest is given, in words."""
     return "with " + ", ".join(f"{p.address} ({p.what})" for p in pci) if pci else "no PCI device"
+
+
+def _usb(device: UsbDevice) -> str:
+    return f"{device.port or device.sysname} ({device.name})"

@@ -226,7 +226,8 @@ class Libvirt:
             guest = self._known(domain, domain.name())
             if has_usb(guest, device):
                 return None
-            xml = render_usb(device, next_alias(guest, seat, number))
+            assert device.port is not None
+            xml = render_usb(device, next_alias(guest, seat, device.port))
             attach = partial(domain.attachDeviceFlags, xml, self._libvirt.VIR_DOMAIN_AFFECT_LIVE)
             try:
                 self._ask("attaching", attach)

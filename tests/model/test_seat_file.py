@@ -37,6 +37,7 @@ host:
   console: none
   cpus: 2
   memory: 4GiB
+  unknown-usb: ask
 seats:
   left:
     gpu: {pci: "0000:01:00.0", id: "10de:2786/1043:88e2"}
@@ -46,6 +47,7 @@ seats:
       - port: {controller: "0000:00:14.0", id: "8086:7ae0", usb2: "4.1"}
       - controller: {pci: "0000:03:00.0", id: "1b73:1100"}
       - device: {id: "046d:c52b", serial: "A1"}
+    when-off: host
     guest: {domain: win11}
   right:
     guest:
@@ -97,18 +99,19 @@ def test_everything_that_can_be_written_is_read_with_its_line():
             Seat(
                 "left",
                 gpu=PciMatch(
-                    PciAddress.parse("0000:01:00.0"), PciId.parse("10de:2786/1043:88e2"), 8
+                    PciAddress.parse("0000:01:00.0"), PciId.parse("10de:2786/1043:88e2"), 9
                 ),
-                monitor=MonitorMatch("DEL", "DELL U2720Q", "8KTXF13", 9),
+                monitor=MonitorMatch("DEL", "DELL U2720Q", "8KTXF13", 10),
                 usb=(
-                    PortMatch(host_usb, host_usb_id, (3,), (13,), 11),
-                    PortMatch(host_usb, host_usb_id, (4, 1), (), 12),
-                    PciMatch(PciAddress.parse("0000:03:00.0"), PciId.parse("1b73:1100"), 13),
-                    DeviceMatch(UsbId.parse("046d:c52b"), "A1", 14),
+                    PortMatch(host_usb, host_usb_id, (3,), (13,), 12),
+                    PortMatch(host_usb, host_usb_id, (4, 1), (), 13),
+                    PciMatch(PciAddress.parse("0000:03:00.0"), PciId.parse("1b73:1100"), 14),
+                    DeviceMatch(UsbId.parse("046d:c52b"), "A1", 15),
                 ),
                 domain="win11",
-                line=7,
-                guest_line=15,
+                line=8,
+                guest_line=17,
+                when_off="host",
             ),
             Seat(
                 "right",
@@ -121,14 +124,15 @@ def test_everything_that_can_be_written_is_read_with_its_line():
                     "/var/lib/libvirt/images/right.qcow2",
                     64 * 2**30,
                 ),
-                line=16,
-                guest_line=18,
+                line=18,
+                guest_line=20,
             ),
         ),
         console="none",
         host_cpus=2,
         host_memory_bytes=4 * 2**30,
         file="seats.yaml",
+        unknown_usb="ask",
     )
 
 
@@ -170,48 +174,48 @@ def test_a_port_behind_a_hub_without_quotes_is_refused_and_a_bare_number_is_not(
         (3, "  console: kep", "host.console", "expected keep or none, found 'kep'", "keep"),
         (4, "  cpus: two", "host.cpus", "expected a number of CPUs, found 'two'", ""),
         (5, "  memory: 4 GB", "host.memory", "found '4 GB'", "4GiB"),
-        (7, "  Left_1:", "seats", "expected a seat name", "left"),
-        (8, "    gpu: 0000:01:00.0", "seats.left.gpu", "expected keys and values (pci, id)", ""),
+        (8, "  Left_1:", "seats", "expected a seat name", "left"),
+        (9, "    gpu: 0000:01:00.0", "seats.left.gpu", "expected keys and values (pci, id)", ""),
         (
-            8,
+            9,
             '    gpu: {pci: "01:00.0", id: "10de:2786"}',
             "seats.left.gpu.pci",
             "expected a PCI address",
             "0000:01:00.0",
         ),
         (
-            8,
+            9,
             '    gpu: {pci: "0000:01:00.0", id: "0x10DE:2786"}',
             "seats.left.gpu.id",
             "expected a PCI id",
             "10de:2786",
         ),
-        (8, '    gpu: {pci: "0000:01:00.0"}', "seats.left.gpu", "expected the key 'id'", ""),
-        (9, "    monitor: {}", "seats.left.monitor", "at least one of maker, name, serial", ""),
-        (9, '    monitor: {name: "a\\tb"}', "seats.left.monitor.name", "printable", ""),
-        (9, "    montor: {name: a}", "seats.left", "found 'montor'", "monitor"),
-        (13, "      - {}", "seats.left.usb[2]", "either port or controller or device", ""),
-        (13, "      - hub: {}", "seats.left.usb[2]", "expected one of port, controller", ""),
-        (14, "      - device: {id: 46d:c52b}", "seats.left.usb[3].device.id", "a USB id", ""),
-        (15, "    guest: {}", "seats.left.guest", "either domain or create, found none", ""),
+        (9, '    gpu: {pci: "0000:01:00.0"}', "seats.left.gpu", "expected the key 'id'", ""),
+        (10, "    monitor: {}", "seats.left.monitor", "at least one of maker, name, serial", ""),
+        (10, '    monitor: {name: "a\\tb"}', "seats.left.monitor.name", "printable", ""),
+        (10, "    montor: {name: a}", "seats.left", "found 'montor'", "monitor"),
+        (14, "      - {}", "seats.left.usb[2]", "either port or controller or device", ""),
+        (14, "      - hub: {}", "seats.left.usb[2]", "expected one of port, controller", ""),
+        (15, "      - device: {id: 46d:c52b}", "seats.left.usb[3].device.id", "a USB id", ""),
+        (17, "    guest: {}", "seats.left.guest", "either domain or create, found none", ""),
         (
-            15,
+            17,
             "    guest: {domain: a, create: {name: b, cpus: 1, memory: 1GiB}}",
             "seats.left.guest",
             "either domain or create, found domain and create",
             "",
         ),
-        (15, "    guest: {domain: }", "seats.left.guest.domain", "found nothing", ""),
-        (19, "        name: a/b", "seats.right.guest.create.name", "a name for the guest", ""),
+        (17, "    guest: {domain: }", "seats.left.guest.domain", "found nothing", ""),
+        (21, "        name: a/b", "seats.right.guest.create.name", "a name for the guest", ""),
         (
-            20,
+            22,
             "        profile: linux-gaming",
             "seats.right.guest.create.profile",
             "expected plain, found 'linux-gaming'",
             "plain",
         ),
-        (21, "        firmware: uefi", "seats.right.guest.create.firmware", "'uefi'", "efi"),
-        (24, "        disk: {path: x.img}", "seats.right.guest.create.disk.path", "absolute", ""),
+        (23, "        firmware: uefi", "seats.right.guest.create.firmware", "'uefi'", "efi"),
+        (26, "        disk: {path: x.img}", "seats.right.guest.create.disk.path", "absolute", ""),
     ],
 )
 def test_a_refusal_names_file_line_key_what_was_expected_and_the_nearest(
@@ -396,6 +400,7 @@ seats = st.builds(
     gpu=st.none() | st.builds(PciMatch, addresses, pci_ids),
     monitor=st.none() | monitors.filter(lambda m: m.maker or m.name or m.serial),
     usb=st.lists(matches, unique=True, max_size=4).map(tuple),
+    when_off=st.sampled_from(CHOICES["when-off"]),
 )
 seats_with_guests = st.one_of(
     seats,
@@ -409,6 +414,7 @@ wishes = st.builds(
     st.none() | st.integers(1, 9999),
     st.none() | sizes,
     st.just("seats.yaml"),
+    st.from_regex(PATTERNS["seat"], fullmatch=True),
 )
 
 

@@ -317,11 +317,13 @@ def test_a_device_without_a_vendor_is_named_by_number_alone():
 
 
 def test_an_alias_that_a_gone_device_still_has_is_not_used_again():
-    stale = Hostdev(usb_bus=3, usb_number=9, alias="ua-phyllome-left-usb0-1", live=True)
+    alias = "ua-phyllome-left-usb2_0000_03_00_0_1-1"
+    stale = Hostdev(usb_bus=3, usb_number=9, alias=alias, live=True)
     left = Guest("left", "u", hostdevs=(stale,))
+    other = UsbPort.parse("0000:03:00.0/usb2/4.1")
 
-    assert next_alias(left, "left", 0) == "ua-phyllome-left-usb0-2"
-    assert next_alias(left, "left", 1) == "ua-phyllome-left-usb1-1"
+    assert next_alias(left, "left", KEYBOARD.port) == alias.removesuffix("1") + "2"
+    assert next_alias(left, "left", other) == "ua-phyllome-left-usb2_0000_03_00_0_4_1-1"
     assert not has_usb(left, KEYBOARD)
     assert why_not(KEYBOARD) is None
 
