@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from difflib import get_close_matches
 
-from phyllome_seat.model.address import UsbId, UsbPort
+from phyllome_seat.model.address import PciAddress, UsbId, UsbPort
 from phyllome_seat.model.claim import Claim, Refusals
 from phyllome_seat.model.devices import Guest, Host, Hostdev, UsbDevice
 from phyllome_seat.model.match import label
@@ -47,6 +47,11 @@ def _refuse_name(seat: Seat, name: str, known: dict[str, Guest], refusals: Refus
     if seat.create and name in known and not known[name].created:
         way_out = f"choose another name, or write guest: {{domain: {name}}}"
         refusals.add(f"{name} is a libvirt domain that is not ours to create: {way_out}", line)
+    if seat.create and name in known and known[name].created and known[name].xml:
+        from phyllome_seat.model.guest_size import find_unchangeable
+
+        for sentence in find_unchangeable(known[name].xml, seat.create):
+            refusals.add(sentence, line)
 
 
 def refuse_held(host: Host, claims: tuple[Claim, ...], refusals: Refusals) -> None:
@@ -80,9 +85,29 @@ def _is_ours(hostdev: Hostdev) -> bool:
 def _refuse_function(
     host: Host, claim: Claim | None, guest: Guest, hostdev: Hostdev, refusals: Refusals
 ) -> None:
-    if claim and hostdev.pci and claim.seat.guest_name != guest.name:
-        what = f"{label(host.by_address[hostdev.pci])} of seat {claim.seat.name}"
-        refusals.add(f"{what} {_way_out(guest, hostdev)}", claim.functions[hostdev.pci])
+    if claim is None or hostdev.pci is None:
+        return
+    line = claim.functions[hostdev.pci]
+    what = f"{label(host.by_address[hostdev.pci])} of seat {claim.seat.name}"
+    if claim.seat.guest_name != guest.name:
+        refusals.add(f"{what} {_way_out(guest, hostdev)}", line)
+    elif not hostdev.live and (element := _not_adopted(guest, hostdev.pci)):
+        there = f"is in the definition of its guest {guest.name} as {element}"
+        way_out = f"take it out there (virsh edit {guest.name}), `apply` puts it in"
+        refusals.add(f"{what} {there}, which is not taken over: {way_out}", line)
+
+
+def _not_adopted(guest: Guest, address: PciAddress) -> str | None:
+    """Return the element, as XML begins it, that gives the guest a function in another way than a
+    ``hostdev``: it has its own addresses, driver and boot order, which a ``hostdev`` has not.
+    """
+    from phyllome_seat.model.domain_xml import parse_domain
+    from phyllome_seat.model.guest import pci_source
+
+    devices = parse_domain(guest.xml).findall("devices/*") if guest.xml else []
+    found = (d for d in devices if d.tag != "hostdev" and pci_source(d) == address)
+    device = next(found, None)
+    return None if device is None else f"<{device.tag} type='{device.get('type', '')}'>"
 
 
 class _Plugged:

@@ -14,6 +14,7 @@ from phyllome_seat.model.step import (
     EditGuest,
     RemoveFile,
     RemoveGuest,
+    ResizeGuest,
     RestoreGuest,
     Step,
 )
@@ -72,7 +73,7 @@ def _guest(seat: SeatAssignment, host: Host) -> list[Step]:
         return []
     guest = next((g for g in host.guests_known if g.name == name), None)
     if guest is not None:
-        return _edit(seat, guest)
+        return [*_resize(seat, guest), *_edit(seat, guest)]
     new = seat.seat.create
     if new is None:  # libvirt was not asked, or its answer is assign's to judge
         return [EditGuest(seat.seat.name, name, "", seat.pci)] if host.guests is None else []
@@ -80,6 +81,16 @@ def _guest(seat: SeatAssignment, host: Host) -> list[Step]:
     if new.disk_path and new.disk_bytes:
         steps.append(CreateDisk(new.disk_path, new.disk_bytes))
     return [*steps, CreateGuest(seat.seat.name, new, seat.pci)]
+
+
+def _resize(seat: SeatAssignment, guest: Guest) -> list[Step]:
+    """What `create` says of a guest that we made is kept true; another's size is its owner's."""
+    from phyllome_seat.model.guest_size import find_size
+
+    new = seat.seat.create
+    if new is None or not guest.created or (size := find_size(guest.xml)).holds(new):
+        return []
+    return [ResizeGuest(new, guest.uuid, size.memory_bytes, size.cpus, runs=guest.is_running)]
 
 
 def _edit(seat: SeatAssignment, guest: Guest) -> list[Step]:

@@ -99,8 +99,8 @@ class CreateDisk:
     size_bytes: int
 
     def __str__(self) -> str:
-        gib = f"{self.size_bytes / 2**30:g} GiB"
-        return f"create disk {self.path} ({gib}, grows as it is used) unless it is there"
+        size = _gib(self.size_bytes)
+        return f"create disk {self.path} ({size}, grows as it is used) unless it is there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,9 @@ class CreateGuest:
     pci: tuple[GuestPci, ...]
 
     def __str__(self) -> str:
-        gib = self.guest.memory_bytes / 2**30
         return (
             f"create guest {self.guest.name} for seat {self.seat}: {self.guest.cpus} CPUs, "
-            f"{gib:g} GiB, {devices(self.pci)}"
+            f"{_gib(self.guest.memory_bytes)}, {devices(self.pci)}"
         )
 
 
@@ -130,6 +129,31 @@ class EditGuest:
 
     def __str__(self) -> str:
         return f"edit guest {self.name} for seat {self.seat}: {devices(self.pci)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeGuest:
+    """Give a domain that we created the memory and CPUs the seat file says now.
+
+    ``memory_was_bytes`` and ``cpus_was`` are those of its definition, which alone is changed: a
+    guest that ``runs`` has the new ones when it is started next.
+    """
+
+    guest: NewGuest
+    uuid: str
+    memory_was_bytes: int
+    cpus_was: int
+    runs: bool = False
+
+    def __str__(self) -> str:
+        new = self.guest
+        changes = (
+            ("memory", _gib(self.memory_was_bytes), _gib(new.memory_bytes)),
+            ("CPUs", str(self.cpus_was), str(new.cpus)),
+        )
+        words = ", ".join(f"{what} {was} → {now}" for what, was, now in changes if was != now)
+        later = "; it runs, so it has them from its next start on" if self.runs else ""
+        return f"change guest {new.name}: {words}{later}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +237,7 @@ Step = (
     | CreateDisk
     | CreateGuest
     | EditGuest
+    | ResizeGuest
     | RestoreGuest
     | RemoveGuest
     | ArmReturn
@@ -228,3 +253,7 @@ def devices(pci: tuple[GuestPci, ...]) -> str:
 
 def _usb(device: UsbDevice) -> str:
     return f"{device.port or device.sysname} ({device.name})"
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:g} GiB"

@@ -19,6 +19,7 @@ from phyllome_seat.model.step import (
     ReloadUdev,
     RemoveFile,
     RemoveGuest,
+    ResizeGuest,
     RestoreDriver,
     RestoreGuest,
     Step,
@@ -99,7 +100,7 @@ def _do(step: Step, sysfs: Sysfs, state: State, libvirt: Libvirt | None, unbind_
             from phyllome_seat.system.console_return import arm
 
             arm(step.timeout_s)
-        case CreateGuest() | EditGuest() | RestoreGuest() | RemoveGuest():
+        case CreateGuest() | EditGuest() | ResizeGuest() | RestoreGuest() | RemoveGuest():
             from phyllome_seat.system.apply_guest import do_guest
 
             if libvirt is None:

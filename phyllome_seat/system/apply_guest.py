@@ -5,7 +5,8 @@ from __future__ import annotations
 from phyllome_seat.model.errors import ApplyError, ReadBackError
 from phyllome_seat.model.guest_edit import edit_guest, needs_edit, restore_guest
 from phyllome_seat.model.guest_new import guest_uuid, render_new_guest
-from phyllome_seat.model.step import CreateGuest, EditGuest, RemoveGuest, RestoreGuest
+from phyllome_seat.model.guest_size import find_size, resize_guest
+from phyllome_seat.model.step import CreateGuest, EditGuest, RemoveGuest, ResizeGuest, RestoreGuest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def do_guest(
-    step: CreateGuest | EditGuest | RestoreGuest | RemoveGuest,
+    step: CreateGuest | EditGuest | ResizeGuest | RestoreGuest | RemoveGuest,
     sysfs: Sysfs,
     state: State,
     libvirt: Libvirt,
@@ -26,6 +27,8 @@ def do_guest(
             _create(step, sysfs, state, libvirt)
         case EditGuest():
             _edit(step, state, libvirt)
+        case ResizeGuest():
+            _resize(step, libvirt)
         case RestoreGuest():
             _restore(step, state, libvirt)
         case RemoveGuest():
@@ -49,6 +52,18 @@ def _edit(step: EditGuest, state: State, libvirt: Libvirt) -> None:
     state.keep_guest(step.uuid, xml)
     libvirt.define(edit_guest(xml, step.seat, step.pci))
     _read_back(libvirt, step.name, step.uuid, step)
+
+
+def _resize(step: ResizeGuest, libvirt: Libvirt) -> None:
+    new = step.guest
+    libvirt.define(resize_guest(libvirt.read_xml(step.uuid, secure=True), new))
+    size = find_size(libvirt.read_xml(step.uuid))
+    if not size.holds(new):
+        wanted, found = (
+            f"{cpus} CPUs and {memory_bytes / 2**20:g} MiB"
+            for cpus, memory_bytes in ((new.cpus, new.memory_bytes), (size.cpus, size.memory_bytes))
+        )
+        raise ReadBackError(f"guest {new.name}", f"with {wanted}", f"with {found}")
 
 
 def _restore(step: RestoreGuest, state: State, libvirt: Libvirt) -> None:

@@ -23,6 +23,7 @@ from phyllome_seat.model.devices import (
 from phyllome_seat.model.edid import Monitor
 from phyllome_seat.model.errors import AssignmentError
 from phyllome_seat.model.groups import find_blockers
+from phyllome_seat.model.guest import parse_guest
 from phyllome_seat.model.seat import (
     DeviceMatch,
     MonitorMatch,
@@ -48,6 +49,7 @@ from tests.model.hosts import (
     SOUND,
     USB,
     VGA,
+    WIN11_XML,
     address,
     applied_two_seat_pc,
     bound,
@@ -761,6 +763,33 @@ def test_a_domain_of_somebody_else_is_not_created_again_and_ours_is_left_as_crea
 
     assert "box is a libvirt domain that is not ours to create" in refusal(wish, theirs)
     assert assign(wish, ours).seats[0].seat.guest_name == "box"
+
+
+HELD_OTHERWISE = {
+    "interface": """<interface type='hostdev' managed='yes'>
+  <source><address type='pci' domain='0' bus='3' slot='0' function='0'/></source>
+</interface>""",
+    "disk": """<disk type='nvme' device='disk'>
+  <source type='pci' managed='yes' namespace='1'>
+    <address domain='0x0000' bus='0x03' slot='0x00' function='0x0'/>
+  </source>
+</disk>""",
+}
+
+
+@pytest.mark.parametrize(
+    ("element", "words"),
+    [("interface", "<interface type='hostdev'>"), ("disk", "<disk type='nvme'>")],
+)
+def test_what_the_seats_own_guest_has_in_another_way_than_by_hostdev_is_not_adopted(element, words):
+    xml = WIN11_XML.replace("</devices>", f"{HELD_OTHERWISE[element]}</devices>")
+    host = replace(two_seat_pc(), guests=(parse_guest(xml, state="shut off"),))
+
+    assert refusal(one_seat(domain="win11", usb=(pci(LEFT_USB, line=5),)), host) == (
+        "0000:03:00.0 (FL1100 USB 3.0) of seat left is in the definition of its guest win11 as "
+        f"{words}, which is not taken over: take it out there (virsh edit win11), `apply` puts it "
+        "in (seats.yaml:5)"
+    )
 
 
 @pytest.mark.parametrize("state", ["running", "shut off"])

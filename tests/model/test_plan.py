@@ -14,6 +14,7 @@ from phyllome_seat.model.errors import AssignmentError
 from phyllome_seat.model.guest import parse_guest
 from phyllome_seat.model.guest_edit import edit_guest, restore_guest
 from phyllome_seat.model.guest_new import render_new_guest
+from phyllome_seat.model.guest_size import resize_guest
 from phyllome_seat.model.plan import find_left, plan, plan_revert
 from phyllome_seat.model.plan_rules import RELOAD_PATH
 from phyllome_seat.model.rules import RULES_PATH
@@ -27,6 +28,7 @@ from phyllome_seat.model.step import (
     ReloadUdev,
     RemoveFile,
     RemoveGuest,
+    ResizeGuest,
     RestoreDriver,
     RestoreGuest,
     Step,
@@ -91,6 +93,9 @@ class Machine:
                 guest = self.guest(step.uuid)
                 self.kept.setdefault(guest.uuid, guest.xml)
                 self._define(guest, edit_guest(guest.xml, step.seat, step.pci))
+            case ResizeGuest():
+                guest = self.guest(step.uuid)
+                self._define(guest, resize_guest(guest.xml, step.guest))
             case RestoreGuest():
                 guest = self.guest(step.uuid)
                 self._define(guest, restore_guest(guest.xml, self.kept.pop(guest.uuid, None)))
@@ -275,6 +280,58 @@ def test_a_created_domain_that_is_gone_is_created_again():
     steps = plan(seats(), replace(applied().host, guests=guests))
 
     assert kinds(steps) == ["CreateDisk", "CreateGuest"]
+
+
+def resized(**changes: object) -> Wish:
+    """Return the wish with other values in what `right` creates."""
+    left, right = two_seat_wish().seats
+    create = replace(right.create, **changes)
+    return two_seat_wish(seats=(left, replace(right, create=create)))
+
+
+def test_a_created_guest_gets_the_size_that_the_file_says_now_once():
+    machine = applied()
+    wish = resized(memory_bytes=16 * 2**30, cpus=8)
+
+    steps = plan(seats(wish, machine.host), machine.host)
+
+    assert [str(step) for step in steps] == [
+        "change guest right: memory 8 GiB → 16 GiB, CPUs 4 → 8"
+    ]
+    machine.do(*steps)
+    assert plan(seats(wish, machine.host), machine.host) == ()
+
+
+def test_a_running_guest_gets_its_new_size_at_its_next_start_and_is_left_alone():
+    host = applied().host
+    guests = tuple(replace(g, state="running") if g.created else g for g in host.guests_known)
+    host = replace(host, guests=guests)
+
+    steps = plan(seats(resized(cpus=2), host), host)
+
+    assert [str(step) for step in steps] == [
+        "change guest right: CPUs 4 → 2; it runs, so it has them from its next start on"
+    ]
+
+
+def test_a_size_that_was_changed_by_hand_in_a_guest_of_ours_is_put_right():
+    machine = applied()
+    right = machine.guest(RIGHT_UUID)
+    machine._define(
+        right, resize_guest(right.xml, replace(two_seat_wish().seats[1].create, cpus=2))
+    )
+
+    steps = plan(seats(host=machine.host), machine.host)
+
+    assert [str(step) for step in steps] == ["change guest right: CPUs 2 → 4"]
+
+
+def test_a_guest_named_by_domain_keeps_its_size_also_where_we_made_it():
+    machine = applied()
+    left, right = two_seat_wish().seats
+    wish = two_seat_wish(seats=(left, replace(right, create=None, domain="right")))
+
+    assert plan(seats(wish, machine.host), machine.host) == ()
 
 
 def test_a_seat_that_is_gone_from_the_file_is_given_back_and_the_other_stays():

@@ -6,8 +6,16 @@ from xml.etree import ElementTree
 import pytest
 
 from phyllome_seat.model.address import PciAddress
+from phyllome_seat.model.errors import ReadBackError
 from phyllome_seat.model.seat import NewGuest
-from phyllome_seat.model.step import CreateGuest, EditGuest, GuestPci, RemoveGuest, RestoreGuest
+from phyllome_seat.model.step import (
+    CreateGuest,
+    EditGuest,
+    GuestPci,
+    RemoveGuest,
+    ResizeGuest,
+    RestoreGuest,
+)
 from phyllome_seat.system.apply import apply
 from phyllome_seat.system.state import State, read_state
 from phyllome_seat.system.sysfs import Sysfs
@@ -119,6 +127,41 @@ def test_a_guest_is_made_from_the_seat_file_once_and_removed(machine, libvirt):
         apply((RemoveGuest("right", guest.uuid),), sysfs, state, libvirt)
         assert guest_of(libvirt, "right") is None
         assert read_state(sysfs)[3] == ()
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_guest_we_made_gets_its_new_size_in_its_definition_alone(machine, libvirt, runs):
+    sysfs, state = machine
+    new = NewGuest("right", memory_bytes=1 << 30, cpus=2, firmware="bios")
+    apply((CreateGuest("right", new, PCI[:1]),), sysfs, state, libvirt)
+    uuid = guest_of(libvirt, "right").uuid
+    theirs = libvirt.read_xml(uuid).replace("<on_crash>destroy", "<on_crash>restart")
+    libvirt.define(theirs)
+    if runs:
+        libvirt._by_uuid(uuid).create()
+    larger = replace(new, memory_bytes=3 << 30, cpus=6)
+
+    for _ in range(2):
+        apply((ResizeGuest(larger, uuid, 1 << 30, 2, runs),), sysfs, state, libvirt)
+
+        assert libvirt.read_xml(uuid) == (
+            theirs.replace("1048576</", "3145728</").replace(">2</vcpu>", ">6</vcpu>")
+        ).replace("cores='2'", "cores='6'")
+        assert devices_of(libvirt, "right")[:1] == [GPU]
+    if runs:
+        live = libvirt._by_uuid(uuid).XMLDesc(0)
+        assert ElementTree.fromstring(live).findtext("memory") == "1048576"
+        libvirt.stop("right", 0.0, force=True)
+    assert (guest_of(libvirt, "right").created, guest_of(libvirt, "right").seat) == (True, "right")
+
+
+def test_a_size_that_libvirt_does_not_keep_is_an_error(machine, libvirt, monkeypatch):
+    sysfs, state = machine
+    step = ResizeGuest(NewGuest("win11", 4 << 30, 4), UUID, 8 << 30, 4)
+    monkeypatch.setattr(libvirt, "define", lambda xml: UUID)  # QEMU's, with NUMA cells: their sum
+
+    with pytest.raises(ReadBackError, match="4 CPUs and 8192 MiB, not with 4 CPUs and 4096 MiB"):
+        apply((step,), sysfs, state, libvirt)
 
 
 def test_a_guest_we_made_whose_mark_its_owner_removed_is_its_owners(machine, libvirt):
