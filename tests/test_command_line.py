@@ -1,11 +1,17 @@
 """The command line: what it takes, what it says no to, and how it is laid out."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from phyllome_seat import cli
 from phyllome_seat.model.host_json import render_host
 from phyllome_seat.model.seat_file import render_wish
-from tests.model.hosts import two_seat_pc, two_seat_wish
+from tests.model.hosts import LEFT_GPU, two_seat_pc, two_seat_wish, with_function
+
+COMMAND = [sys.executable, "-m", "phyllome_seat.cli"]
 
 
 def test_a_command_gets_the_options_before_and_after_its_name():
@@ -53,6 +59,23 @@ def test_help_fits_a_terminal_of_80_columns(line, capsys):
         cli.parse_line([*line, "--help"])
 
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_what_the_terminal_cannot_show_ends_no_command(tmp_path):
+    host = with_function(two_seat_pc(), LEFT_GPU, device_name="Größe")
+    (tmp_path / "host.json").write_text(render_host(host))
+    (tmp_path / "seats.yaml").write_text(render_wish(two_seat_wish()))
+
+    done = subprocess.run(
+        [*COMMAND, "plan", "--host", "host.json", "-f", "seats.yaml"],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"(Gr\xf6\xdfe)" in done.stdout
 
 
 @pytest.fixture

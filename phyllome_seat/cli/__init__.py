@@ -5,6 +5,7 @@ Everything but argparse is imported where a command needs it: ``--help`` answers
 
 from __future__ import annotations
 
+import io
 import sys
 
 from phyllome_seat.cli.inputs import DONE
@@ -20,6 +21,9 @@ __all__ = ["COMMANDS", "command_parser", "main", "parse_line"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 the machine said no, 2 wrong input."""
+    # a terminal that cannot show a device's name, or an arrow, must not end what is under way
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = parse_line(arguments)
     try:
         status: int = args.run(args)
