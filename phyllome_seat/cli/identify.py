@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
-from phyllome_seat.cli.inputs import DONE, on_this_machine
+from phyllome_seat.cli.inputs import DONE, MACHINE_SAYS_NO, on_this_machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 def identify(args: argparse.Namespace) -> int:
     """Wait for a press, then climb from where it came."""
+    on_this_machine(args, "identify waits for a press")
+    return _sockets(args) if args.ports else _press(args)
+
+
+def _press(args: argparse.Namespace) -> int:
     from phyllome_seat.model.climb_text import climb_json, render_climb
 
-    on_this_machine(args, "identify waits for a press")
     whose = f"of seat {args.seat}" if args.seat else "you want to identify"
     print(
         f"press a key on the keyboard {whose}, or click its mouse (Shift types nothing anywhere; "
@@ -30,30 +34,85 @@ def identify(args: argparse.Namespace) -> int:
     with ended_by_signals():
         found = hear_and_climb(args.seat or "this", args.timeout)
     if args.json:
-        import json
-
-        json.dump({"phyllome_seat_identify": 1, **climb_json(found)}, sys.stdout, indent=1)
-        print()
+        _print_json(climb_json(found))
     else:
         sys.stdout.write(render_climb(found))
     return DONE
 
 
-def hear_and_climb(seat: str, timeout_s: float) -> Climb:
-    """Return the way up from what is pressed next. *errors*: NothingPressedError."""
+def _print_json(found: dict[str, object]) -> None:
+    import json
+
+    json.dump({"phyllome_seat_identify": 1, **found}, sys.stdout, indent=1)
+    print()
+
+
+def _sockets(args: argparse.Namespace) -> int:
+    """Learn sockets until Enter, each said at once."""
+    from phyllome_seat.model.sockets import render_socket, socket_json
+    from phyllome_seat.system.identify_ports import watch_sockets
+    from phyllome_seat.system.sysfs import Sysfs
+    from phyllome_seat.system.udev_events import UdevEvents
+
+    whose = f"seat {args.seat}" if args.seat else "a seat"
+    learned = []
+    with ended_by_signals(), ExitStack() as cleanup:
+        terminal = cleanup.enter_context(_terminal())
+        changes = cleanup.enter_context(UdevEvents("usb"))
+        print(
+            f"plug a stick, or anything, into each socket that {whose} is to have, one after the "
+            f"other; what is in one already, pull out and plug again (Enter ends, so do "
+            f"{args.timeout:g} s without a plug)",
+            file=sys.stderr,
+            flush=True,
+        )
+        sockets = cleanup.enter_context(
+            closing(
+                watch_sockets(
+                    Sysfs("/"),
+                    changes,
+                    timeout_s=args.timeout,
+                    terminal=terminal,
+                    seat=args.seat or "this",
+                )
+            )
+        )
+        for socket in sockets:
+            learned.append(socket)
+            if not args.json:
+                print(render_socket(socket), end="", flush=True)
+    if args.json:
+        _print_json({"sockets": [socket_json(socket) for socket in learned]})
+    if not learned:
+        print("nothing was plugged in", file=sys.stderr)
+    return DONE if learned else MACHINE_SAYS_NO
+
+
+@contextmanager
+def _terminal() -> Iterator[int | None]:
+    """The terminal this was started from, for a ``with``; None without one."""
     import os
 
+    from phyllome_seat.system.terminal import open_terminal
+
+    terminal = open_terminal()
+    try:
+        yield terminal
+    finally:
+        if terminal is not None:
+            os.close(terminal)
+
+
+def hear_and_climb(seat: str, timeout_s: float) -> Climb:
+    """Return the way up from what is pressed next. *errors*: NothingPressedError."""
     from phyllome_seat.model.climb import climb
     from phyllome_seat.system.identify import wait_press
     from phyllome_seat.system.scan import scan
     from phyllome_seat.system.sysfs import Sysfs
-    from phyllome_seat.system.terminal import open_terminal
     from phyllome_seat.system.udev_events import NoUdevError, UdevEvents
 
     with ExitStack() as cleanup:
-        terminal = open_terminal()
-        if terminal is not None:
-            cleanup.callback(os.close, terminal)
+        terminal = cleanup.enter_context(_terminal())
         try:
             changes = cleanup.enter_context(UdevEvents("input"))
         except NoUdevError as error:

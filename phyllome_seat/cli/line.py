@@ -131,6 +131,9 @@ def _takes_press(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=float, default=60.0, metavar="S", help="seconds to wait (%(default)s)"
     )
+    parser.add_argument(
+        "--ports", action="store_true", help="learn sockets: plug something into each"
+    )
 
 
 # name: what it does, in words; where beside this module it is done; what may follow the name

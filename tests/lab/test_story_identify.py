@@ -1,0 +1,158 @@
+"""Which keyboard is it: a key is pressed, and the answer climbs to the controller and its group."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from phyllome_seat.lab.describe import read_description
+from phyllome_seat.lab.description import UsbKind, UsbThing
+from tests.lab.conftest import EXAMPLE
+from tests.lab.console import Console
+from tests.lab.story import Story
+
+pytestmark = pytest.mark.lab
+
+# Two keyboards that nothing but their place tells apart, one of them behind a hub.
+PLUGGED = (
+    UsbThing("at-port", UsbKind.KEYBOARD, "2", serial="SAME", card="left"),
+    UsbThing("hub", UsbKind.HUB, "3"),
+    UsbThing("behind-hub", UsbKind.KEYBOARD, "3.1", serial="SAME", card="right"),
+)
+LATE = UsbThing("late", UsbKind.KEYBOARD, "4", serial="LATE", card="right")
+HOST_USB = "0000:00:08.0"
+
+
+@pytest.fixture(scope="module")
+def story(open_pc):
+    with open_pc(read_description(EXAMPLE)) as pc:
+        for thing in ("left-keyboard", "right-keyboard", "right-tablet"):
+            pc.unplug(thing)
+        for thing in PLUGGED:
+            pc.plug(thing, "host-usb")
+        pc.wait("grep -c SAME /sys/bus/usb/devices/*/serial | grep -c :1 | grep -qx 2")
+        pc.wait("udevadm settle; test $(ls -d /dev/input/by-path/*event-kbd | wc -l) -ge 3")
+        story = Story(pc)
+        story.prepare()
+        yield story
+
+
+class Asking:
+    """One `identify` at work in the PC."""
+
+    def __init__(self, pc, *words):
+        self.pc = pc
+        command = " ".join(("phyllome-seat identify --json", *words))
+        pc.run(f"rm -f /root/asked; ({command}; echo $? >/root/asked) >/root/out 2>/root/err &")
+        pc.wait("grep -q 'press a key' /root/err")
+        # every node is open: all of them but none of another program's
+        pc.wait("ls -l /proc/$(pgrep -f 'phyllome-seat identif[y]' | tail -1)/fd | grep -q event0")
+
+    def answer(self):
+        """Return status, answer, what it complained of."""
+        self.pc.wait("test -s /root/asked", timeout_s=30)
+        out = self.pc.get("/root/out").decode()
+        status = int(self.pc.get("/root/asked"))
+        return status, json.loads(out) if out else None, self.pc.get("/root/err").decode()
+
+
+def test_two_equal_keyboards_are_told_apart_by_the_key_that_is_pressed(story):
+    answers = {}
+    for keyboard in ("at-port", "behind-hub"):
+        asking = Asking(story.pc, "left")
+        story.pc.press(keyboard, "shift")
+        answers[keyboard] = asking.answer()
+
+    assert [status for status, _, _ in answers.values()] == [0, 0]
+    one, other = (answer for _, answer, _ in answers.values())
+    assert one["usb"] | {"port": ""} == other["usb"] | {"port": ""}
+    assert one["usb"]["port"] == f"{HOST_USB}/usb2/2"
+    assert other["usb"]["port"] == f"{HOST_USB}/usb2/3.1"
+    assert (
+        f"of the same model, and not this one: at {HOST_USB}/usb2/1, {HOST_USB}/usb2/3.1"
+        in (one["words"])
+    )
+
+
+def test_a_keyboard_behind_a_hub_is_traced_to_its_hub_controller_and_group(story):
+    asking = Asking(story.pc, "left")
+    story.pc.press("behind-hub", "a")
+
+    _, found, _ = asking.answer()
+
+    assert [hub["port"] for hub in found["hubs"]] == [f"{HOST_USB}/usb2/3"]
+    assert found["controller"] == HOST_USB
+    group = story.pc.run(
+        f"basename $(readlink /sys/bus/pci/devices/{HOST_USB}/iommu_group)"
+    ).stdout.strip()
+    assert found["iommu_group"] == int(group)
+    assert found["verdict"] == "port"
+    story.pc.put(
+        "/root/pasted.yaml",
+        f"version: 1\nseats:\n  left:\n    usb:\n      - {found['lines'][0]['usb']}\n",
+    )
+    assert "usb2 3.1" in story.command("plan", "-f", "/root/pasted.yaml").replace("/3.1", " 3.1")
+
+
+def test_a_click_identifies_a_pointer_whose_whole_controller_can_go(story):
+    asking = Asking(story.pc)
+    story.pc.point("left-tablet", 0.3, 0.6)
+    time.sleep(0.5)
+    story.pc.click("left-tablet")
+
+    status, found, _ = asking.answer()
+
+    assert status == 0
+    assert found["usb"]["serial"] == "LT1"
+    assert found["verdict"] == "controller"
+    assert found["lines"][0]["usb"] == 'controller: {pci: "0000:02:00.0", id: "1b36:000d"}'
+
+
+def test_esc_and_the_time_limit_end_it_with_status_1(story):
+    asking = Asking(story.pc)
+    story.pc.press("host-keyboard", "esc")
+    status, found, complaint = asking.answer()
+    assert (status, found) == (1, None)
+    assert "ended by Esc" in complaint
+
+    asking = Asking(story.pc, "--timeout 2")
+    status, found, complaint = asking.answer()
+    assert (status, found) == (1, None)
+    assert "no key or button was pressed within 2 s" in complaint
+
+
+def test_a_keyboard_that_is_plugged_in_meanwhile_is_heard(story):
+    asking = Asking(story.pc)
+    story.pc.unplug("at-port")
+    story.pc.plug(LATE, "host-usb")
+    story.pc.wait("grep -q LATE /sys/bus/usb/devices/*/serial && udevadm settle")
+    story.pc.wait("test -e /dev/input/by-id/*LATE*event-kbd")
+    story.pc.press("late", "shift")
+
+    status, found, _ = asking.answer()
+
+    assert (status, found["usb"]["serial"]) == (0, "LATE")
+    story.pc.unplug("late")
+    story.pc.plug(PLUGGED[0], "host-usb")
+    story.pc.wait("test $(ls -d /dev/input/by-path/*event-kbd | wc -l) -ge 3")
+
+
+def test_what_was_pressed_reaches_no_shell_and_the_keyboard_is_everyones_again(story):
+    console = Console(story.pc)
+    console.start('phyllome-seat identify left; read -r line; echo "got:$line:"')
+    console.wait_for("press a key on the keyboard of seat left")
+    story.pc.wait(
+        "ls -l /proc/$(pgrep -f 'phyllome-seat identif[y]' | tail -1)/fd | grep -q event0"
+    )
+    story.pc.press("behind-hub", "x")
+    shown = "\n".join(console.wait_for("behind QEMU USB Hub"))
+    assert "this port can go to seat left" in shown
+
+    story.listen()
+    story.pc.type("behind-hub", "after\n")
+
+    console.wait_for("got:after:")
+    assert console.wait() == 0
+    assert story.heard().keys == len("after\n")
