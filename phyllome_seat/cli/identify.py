@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack, closing, contextmanager
 
-from phyllome_seat.cli.inputs import DONE, MACHINE_SAYS_NO, on_this_machine
+from phyllome_seat.cli.inputs import DONE, MACHINE_SAYS_NO, need_root, on_this_machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def identify(args: argparse.Namespace) -> int:
     """Wait for a press, then climb from where it came."""
     on_this_machine(args, "identify waits for a press")
+    if args.monitors:
+        return _monitors(args)
     return _sockets(args) if args.ports else _press(args)
 
 
@@ -86,6 +88,36 @@ def _sockets(args: argparse.Namespace) -> int:
     if not learned:
         print("nothing was plugged in", file=sys.stderr)
     return DONE if learned else MACHINE_SAYS_NO
+
+
+def _monitors(args: argparse.Namespace) -> int:
+    """Show each monitor's number on it, for a while."""
+    from phyllome_seat.model.monitors import monitor_json, numbered, render_monitor
+    from phyllome_seat.system.identify_monitors import show_numbers
+    from phyllome_seat.system.scan import scan
+    from phyllome_seat.system.sysfs import Sysfs
+    from phyllome_seat.system.terminal import wait_enter
+
+    need_root(args, "identify --monitors draws on the cards")
+    host = scan(Sysfs("/"))
+    monitors = numbered(host)
+    with ended_by_signals(), _terminal() as terminal:
+        print(
+            f"each monitor shows its number (Enter ends, so do {args.timeout:g} s)",
+            file=sys.stderr,
+            flush=True,
+        )
+        with show_numbers(Sysfs("/"), monitors) as dark:
+            if not args.json:
+                for number, connector in monitors:
+                    print(render_monitor(number, connector, host, dark.get(number, "")), flush=True)
+            if len(dark) < len(monitors):
+                wait_enter(terminal, args.timeout)
+    if not monitors:
+        print("no monitor is seen on any card", file=sys.stderr)
+    if args.json:
+        _print_json({"monitors": [monitor_json(n, c, dark.get(n)) for n, c in monitors]})
+    return DONE if len(dark) < len(monitors) else MACHINE_SAYS_NO
 
 
 @contextmanager

@@ -131,8 +131,12 @@ def _takes_press(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=float, default=60.0, metavar="S", help="seconds to wait (%(default)s)"
     )
-    parser.add_argument(
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument(
         "--ports", action="store_true", help="learn sockets: plug something into each"
+    )
+    kinds.add_argument(
+        "--monitors", action="store_true", help="show each monitor's number large on it"
     )
 
 

@@ -7,7 +7,7 @@ import time
 
 from phyllome_seat.model.sockets import find_learned, plugs
 from phyllome_seat.system.scan import scan
-from phyllome_seat.system.terminal import is_escape, quiet, read_typed
+from phyllome_seat.system.terminal import is_enter, is_escape, quiet, read_typed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ def _wait(
                 changes.read()
                 has_changed = True
                 deadline = time.monotonic() + _SETTLE_S
-            elif terminal is not None and _is_end(read_typed(terminal)):
-                return False
-
-
-def _is_end(typed: bytes) -> bool:
-    return not typed or is_escape(typed) or b"\n" in typed or b"\r" in typed
+            elif terminal is not None:
+                typed = read_typed(terminal)
+                if not typed or is_escape(typed) or is_enter(typed):
+                    return False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import selectors
 import termios
+import time
 from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
@@ -56,3 +58,22 @@ def read_typed(terminal: int) -> bytes:
 def is_escape(typed: bytes) -> bool:
     """Whether this is the Escape key alone: keys such as arrows begin with the same byte."""
     return typed == _ESCAPE
+
+
+def is_enter(typed: bytes) -> bool:
+    """Whether Enter is among what was typed; a line feed, or what is turned into one."""
+    return b"\n" in typed or b"\r" in typed
+
+
+def wait_enter(terminal: int | None, timeout_s: float) -> None:
+    """Wait for Enter or Esc, or so long; without a terminal just so long."""
+    if terminal is None:
+        time.sleep(timeout_s)
+        return
+    deadline = time.monotonic() + timeout_s
+    with quiet(terminal), selectors.DefaultSelector() as selector:
+        selector.register(terminal, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0:
+            typed = read_typed(terminal) if selector.select(left) else b" "
+            if not typed or is_escape(typed) or is_enter(typed):
+                return

@@ -9,6 +9,7 @@ import pytest
 
 from phyllome_seat.lab.describe import read_description
 from phyllome_seat.lab.description import UsbKind, UsbThing
+from phyllome_seat.model.digits import number_rectangles
 from tests.lab.conftest import EXAMPLE
 from tests.lab.console import Console
 from tests.lab.story import Story
@@ -156,3 +157,42 @@ def test_what_was_pressed_reaches_no_shell_and_the_keyboard_is_everyones_again(s
     console.wait_for("got:after:")
     assert console.wait() == 0
     assert story.heard().keys == len("after\n")
+
+
+def number_on(picture, numbers=range(1, 10)):
+    """Return the number that a monitor shows, None when it shows none of these."""
+    for number in numbers:
+        strokes = number_rectangles(number, picture.width, picture.height)
+        inked = sum(wide * tall for _, _, wide, tall in strokes)
+        white = sum(
+            picture.rgb[i : i + 3] == b"\xff\xff\xff" for i in range(0, len(picture.rgb), 3)
+        )
+        middles = [(left + wide // 2, top + tall // 2) for left, top, wide, tall in strokes]
+        if inked >= white > inked // 2 and all(
+            picture.rgb[(y * picture.width + x) * 3] == 0xFF for x, y in middles
+        ):
+            return number
+    return None
+
+
+def test_each_monitor_shows_its_number_and_then_what_it_showed_before(story):
+    cards = ("console", "left", "right")
+    before = {card: story.pc.picture(card) for card in cards}
+    assert {number_on(picture) for picture in before.values()} == {None}
+    story.pc.run(
+        "(phyllome-seat identify --monitors --timeout 8 --json; echo $? >/root/asked) "
+        ">/root/out 2>/root/err &"
+    )
+    story.pc.wait("grep -q 'shows its number' /root/err")
+    time.sleep(3)
+
+    shown = {card: number_on(story.pc.picture(card)) for card in cards}
+
+    story.pc.wait("! pgrep -f 'identif[y] --monitors'", timeout_s=30)
+    monitors = json.loads(story.pc.get("/root/out"))["monitors"]
+    named = {m["serial"]: m["number"] for m in monitors if m["not_shown"] is None}
+    assert shown == {"console": named["H0001"], "left": named["8KTXF13"], "right": named["104NTAB"]}
+    after = {card: story.pc.picture(card) for card in cards}
+    assert {card: picture.rgb for card, picture in after.items()} == {
+        card: picture.rgb for card, picture in before.items()
+    }

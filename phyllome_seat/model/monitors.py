@@ -1,0 +1,37 @@
+"""The monitors of a PC, each with a number that a person can point at."""
+
+from __future__ import annotations
+
+from phyllome_seat.model.devices import Connector, Host
+from phyllome_seat.model.match import label, name_monitor
+
+HELD = "a desktop shows its own picture there"
+
+
+def numbered(host: Host) -> tuple[tuple[int, Connector], ...]:
+    """Return every monitor that is there, or was before its card left the host, from 1 on."""
+    there = [c for c in host.connectors if c.connected or (c.remembered and c.monitor)]
+    return tuple(enumerate(there, 1))
+
+
+def render_monitor(number: int, connector: Connector, host: Host, dark: str = "") -> str:
+    """Return one monitor as a line; `dark` says why its number is not on it."""
+    monitor = connector.monitor
+    name = name_monitor(monitor) if monitor else "a monitor that does not say what it is"
+    card = host.by_address.get(connector.gpu)
+    where = f"{connector.name} of {label(card) if card else connector.gpu}"
+    return f"{number:3}  {name}, {where}" + (f"\n     not shown: {dark}" if dark else "")
+
+
+def monitor_json(number: int, connector: Connector, dark: str | None) -> dict[str, object]:
+    """Return one monitor as JSON's own types; ``not_shown`` is None where its number is on it."""
+    monitor = connector.monitor
+    return {
+        "number": number,
+        "gpu": str(connector.gpu),
+        "connector": connector.name,
+        "maker": monitor.maker if monitor else None,
+        "name": monitor.name if monitor else None,
+        "serial": monitor.serial if monitor else None,
+        "not_shown": dark,
+    }
