@@ -6,76 +6,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from phyllome_seat.lab.describe import read_description
 from tests.lab.conftest import EXAMPLE
-from tests.lab.story import Story, demo
+from tests.lab.owned import RIGHT_DISK, SECRETS, Machine
+from tests.lab.story import demo
 
 pytestmark = pytest.mark.lab
 
-COMPARE = Path(__file__).with_name("compare.py")
-LEFT_XML = EXAMPLE.with_name("left.xml").read_text()
-LEFT_UUID = "5f0bb4a4-0a47-4d5e-8d8e-0123456789ab"
-RIGHT_DISK = "/var/lib/libvirt/phyllome-lab/right.img"
 RULES = "/etc/udev/rules.d/72-phyllome-seat.rules"
-SCREEN = """
-  <graphics type='vnc' port='-1' autoport='yes' passwd='{}'/><video><model type='none'/></video>"""
-NOTES_XML = f"""<domain type='kvm'><name>notes</name><memory unit='MiB'>64</memory>
-<os><type arch='x86_64' machine='q35'>hvm</type></os>
-<devices>{SCREEN.format("unrelat")}</devices></domain>"""
-SECRETS = ("unrelat", "ofleft")
-
-
-class Machine:
-    """The PC with its two seats, and what it was before anybody thought of seats."""
-
-    def __init__(self, pc):
-        self.pc = pc
-        self.story = Story(pc)
-        self.knows_applied = False
-
-    def prepare(self):
-        """Gives it the seat file and domains with passwords, of which one is nobody's seat."""
-        self.story.prepare()
-        left = LEFT_XML.replace("<memballoon", SCREEN.format("ofleft") + "<memballoon")
-        left = left.replace("</name>", f"</name><uuid>{LEFT_UUID}</uuid>")
-        self.pc.put("/root/left.xml", left)
-        self.pc.put("/root/notes.xml", NOTES_XML)
-        self.pc.put("/root/compare.py", COMPARE.read_text())
-        # Seat right's disk is made by apply; the one with the small guest on it waits.
-        self.pc.script(
-            "virsh -q undefine left; virsh -q define /root/left.xml;"
-            f"virsh -q define /root/notes.xml; mv {RIGHT_DISK} /root/right.img"
-        )
-        self.look("before")
-
-    def look(self, name):
-        self.pc.run(f"python3 /root/compare.py look /root/{name}.json /root/before.json")
-
-    def differences(self, before):
-        """Returns what is otherwise now than in an earlier look."""
-        self.look("now")
-        diff = f"python3 /root/compare.py diff /root/{before}.json /root/now.json"
-        return self.pc.run(diff).stdout.splitlines()
-
-    def command(self, *words, check=True):
-        return self.story.command(*words, check=check, timeout_s=180)
-
-    def plan(self):
-        """Returns the plan's steps in words."""
-        return [step["words"] for step in json.loads(self.command("plan", "--json"))["steps"]]
-
-    def go_back(self):
-        """Reverts; the disk that apply made is its owner's now, who throws it away."""
-        self.command("revert")
-        self.forget_disk()
-
-    def forget_disk(self):
-        self.pc.run(f"rm -f {RIGHT_DISK}")
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +59,7 @@ def test_apply_twice_is_once_and_revert_without_a_seat_file_gives_the_pc_back(ap
     applied.pc.run(f"mv {demo.SEAT_FILE} /root")
     applied.command("revert")
     assert "nothing to do" in applied.command("revert")
+    applied.wait_monitors()
     applied.pc.run(f"mv /root/seats.yaml {demo.SEAT_FILE}")
     (disk,) = applied.differences("before")
     assert disk.startswith(f"files: {RIGHT_DISK}: nothing -> "), disk

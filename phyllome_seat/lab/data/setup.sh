@@ -63,7 +63,8 @@ for connector in /sys/class/drm/card*-*; do
   pci=$(pci_of "$connector")
   [ -e "$files/$pci.bin" ] || continue
   tried=$state/$pci-${connector##*/}
-  if cmp -s "$files/$pci.bin" "$connector/edid"; then
+  # From a pipe: a file of sysfs has no size, and cmp takes files of unequal sizes for different.
+  if cat "$connector/edid" | cmp -s - "$files/$pci.bin"; then
     rm -f "$tried"
   elif [ ! -e "$tried" ]; then
     : >"$tried"
