@@ -343,13 +343,17 @@ class Guest:
 
 @dataclass(frozen=True, slots=True)
 class BeforeBind:
-    """What a function had before we bound it: kept in ``/run/phyllome-seat/before/<address>``."""
+    """What a function had before we bound it: kept in ``/run/phyllome-seat/before/<address>``.
+
+    Not ``known``: a driver of the host's, nobody knows which any more.
+    """
 
     address: PciAddress
     id: PciId
     driver: str | None
     override: str | None
     seat: str
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

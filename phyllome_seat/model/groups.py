@@ -35,9 +35,9 @@ def find_blockers(
     """Return the members of the group of `address` that keep VFIO from it when `leaving` left.
 
     What we bound earlier counts with the driver it had, unless it is `leaving` again: a revert
-    gives it back.
+    gives it back. One that nobody knows any more was the host's.
     """
-    before = {kept.address: kept.driver for kept in host.before}
+    before = {kept.address: kept.driver if kept.known else "unknown" for kept in host.before}
     return tuple(
         member
         for member in host.group_of(address)

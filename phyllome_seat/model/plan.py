@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from phyllome_seat.model.address import PciAddress
 from phyllome_seat.model.assignment import Assignment
-from phyllome_seat.model.devices import Host, InputDevice, PciDevice
+from phyllome_seat.model.devices import Host, InputDevice
 from phyllome_seat.model.errors import AssignmentError
+from phyllome_seat.model.plan_drivers import VFIO, plan_bind, plan_notes, plan_restore
 from phyllome_seat.model.plan_guests import find_in_use, plan_guests, plan_guests_back
 from phyllome_seat.model.plan_rules import plan_rules
 from phyllome_seat.model.rules import is_seat_id, render_rules
 from phyllome_seat.model.step import ArmReturn, BindDriver, RestoreDriver, Step
-
-VFIO = "vfio-pci"
 
 
 def plan(assignment: Assignment, host: Host) -> tuple[Step, ...]:
@@ -28,11 +27,12 @@ def plan(assignment: Assignment, host: Host) -> tuple[Step, ...]:
 
     *errors*: AssignmentError where a running guest has a device that must change hands.
     """
-    bind = _bind(assignment, host)
-    restore = _restore(set(assignment.addresses), host)
+    bind = plan_bind(assignment, host)
+    restore = plan_restore(assignment, host)
     _refuse_in_use(assignment, host, restore)
     return (
         *([ArmReturn()] if _console_goes(assignment, host, bind) else []),
+        *plan_notes(host),
         *plan_guests_back(assignment, host),
         *plan_rules(render_rules(assignment, host), host),
         *restore,
@@ -52,59 +52,10 @@ def plan_revert(host: Host) -> tuple[Step, ...]:
 
 def find_left(host: Host) -> tuple[str, ...]:
     """Return what `plan_revert` cannot give back on this host, one sentence each."""
-    gone = [b for b in host.before if _now(b.address, b.id, host) is None]
-    left = [
-        f"{b.address}: {b.id} is not there any more, so nothing is given back to it" for b in gone
-    ]
-    if host.guests is None and host.kept_guests:
-        kept = ", ".join(host.kept_guests)
-        left.append(f"libvirt does not answer: guests still to be given back: {kept}")
-    return tuple(left)
-
-
-# -- drivers ---------------------------------------------------------------------------------------
-
-
-def _bind(assignment: Assignment, host: Host) -> list[BindDriver]:
-    """Return a step for each function that is not yet held for a guest, override included: a
-    driver alone is lost when the function is looked at again.
-    """
-    before = {item.address: item for item in host.before}
-    steps = []
-    for seat in assignment.seats:
-        for device in (host.by_address[address] for address in seat.addresses):
-            if (device.driver, device.override) == (VFIO, VFIO):
-                continue
-            kept = before.get(device.address)
-            override = kept.override if kept and kept.id == device.id else device.override
-            steps.append(
-                BindDriver(
-                    device.address,
-                    device.id,
-                    device.name,
-                    was=device.driver,
-                    override_was=override,
-                    seat=seat.seat.name,
-                )
-            )
-    return steps
-
-
-def _restore(wanted: set[PciAddress], host: Host) -> list[RestoreDriver]:
-    """Return a step for each function that we bound and no seat wants; one that was given back by
-    hand is among them, because what we keep about it must go too.
-    """
-    return [
-        RestoreDriver(kept.address, kept.id, device.name, kept.driver, kept.override)
-        for kept in host.before
-        if kept.address not in wanted and (device := _now(kept.address, kept.id, host))
-    ]
-
-
-def _now(address: PciAddress, identity: object, host: Host) -> PciDevice | None:
-    """Return the function at an address if it is still the same."""
-    device = host.by_address.get(address)
-    return device if device and device.id == identity else None
+    if host.guests is not None or not host.kept_guests:
+        return ()
+    kept = ", ".join(host.kept_guests)
+    return (f"libvirt does not answer: guests still to be given back: {kept}",)
 
 
 def _refuse_in_use(assignment: Assignment, host: Host, restore: list[RestoreDriver]) -> None:

@@ -20,6 +20,7 @@ def render_before(before: BeforeBind) -> str:
             "driver": before.driver,
             "override": before.override,
             "seat": before.seat,
+            "known": before.known,
         }
     )
 
@@ -34,6 +35,7 @@ def parse_before(text: str, path: str) -> BeforeBind:
             driver=_word_or_none(facts, "driver"),
             override=_word_or_none(facts, "override"),
             seat=_word(facts, "seat"),
+            known=facts.get("known") is not False,
         )
     except (_FactError, AddressError) as error:
         raise StateFileError(path, str(error)) from error

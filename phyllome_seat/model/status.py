@@ -24,7 +24,11 @@ def find_status(wish: Wish, host: Host) -> dict[str, object]:
         "phyllome_seat_status": VERSION,
         "seats": [_seat(seat, host) for seat in wish.seats],
         "bound": [
-            {"address": str(item.address), "seat": item.seat, "before": item.driver}
+            {
+                "address": str(item.address),
+                "seat": item.seat,
+                "before": item.driver if item.known else "not known",
+            }
             for item in host.before
         ],
         "pending": [

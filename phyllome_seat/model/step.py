@@ -68,16 +68,47 @@ class BindDriver:
 
 @dataclass(frozen=True, slots=True)
 class RestoreDriver:
-    """Give one function back to the driver and override it had before us."""
+    """Give one function back to the driver and override it had before us; to the kernel's own
+    choice where that is not ``known``.
+    """
 
     address: PciAddress
     id: PciId
     name: str
     driver: str | None
     override: str | None
+    known: bool = True
 
     def __str__(self) -> str:
-        return f"give {self.address} ({self.name}) back to {self.driver or 'no driver'}"
+        to = self.driver or "no driver" if self.known else "the driver that the kernel chooses"
+        return f"give {self.address} ({self.name}) back to {to}"
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDriver:
+    """Note that a function we bound had a driver of the host's that nobody knows any more."""
+
+    address: PciAddress
+    id: PciId
+    name: str
+    seat: str
+
+    def __str__(self) -> str:
+        return (
+            f"note that {self.address} ({self.name}) was bound for seat {self.seat}: what it had "
+            "before is lost, so the kernel chooses its driver when it is given back"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetDriver:
+    """Forget what a function had that is not there any more."""
+
+    address: PciAddress
+    id: PciId
+
+    def __str__(self) -> str:
+        return f"forget {self.address} ({self.id}): it is gone, nothing is to be given back to it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +265,8 @@ Step = (
     | ReloadUdev
     | BindDriver
     | RestoreDriver
+    | NoteDriver
+    | ForgetDriver
     | CreateDisk
     | CreateGuest
     | EditGuest

@@ -16,6 +16,8 @@ from phyllome_seat.model.step import (
     CreateDisk,
     CreateGuest,
     EditGuest,
+    ForgetDriver,
+    NoteDriver,
     ReloadUdev,
     RemoveFile,
     RemoveGuest,
@@ -25,7 +27,7 @@ from phyllome_seat.model.step import (
     Step,
     WriteFile,
 )
-from phyllome_seat.system.bind import UNBIND_S, bind, check, restore, wait_pending
+from phyllome_seat.system.bind import UNBIND_S, bind, check, forget, note, restore, wait_pending
 from phyllome_seat.system.files import read_file, remove_file, write_file
 from phyllome_seat.system.state import HEADER, LIB, RUN, State
 from phyllome_seat.system.sysfs import Sysfs
@@ -92,6 +94,10 @@ def _do(step: Step, sysfs: Sysfs, state: State, libvirt: Libvirt | None, unbind_
             bind(step, sysfs, state, unbind_s=unbind_s)
         case RestoreDriver():
             restore(step, sysfs, state, unbind_s=unbind_s)
+        case NoteDriver():
+            note(step, sysfs, state)
+        case ForgetDriver():
+            forget(step, sysfs, state)
         case CreateDisk():
             from phyllome_seat.system.disk import create_disk
 

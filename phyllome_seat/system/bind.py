@@ -7,6 +7,7 @@ override cleared. Source: Documentation/ABI/testing/sysfs-bus-pci, ``driver_over
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from phyllome_seat.model.address import PciAddress, PciId
 from phyllome_seat.model.devices import BeforeBind, Pending
@@ -17,7 +18,7 @@ from phyllome_seat.model.errors import (
     ProgramError,
     ReadBackError,
 )
-from phyllome_seat.model.step import BindDriver, RestoreDriver
+from phyllome_seat.model.step import BindDriver, ForgetDriver, NoteDriver, RestoreDriver
 from phyllome_seat.model.value import dataclass, replace
 from phyllome_seat.system.holders import Node, find_holders, find_nodes, find_users
 from phyllome_seat.system.numbers import read_number
@@ -87,6 +88,21 @@ def restore(step: RestoreDriver, sysfs: Sysfs, state: State, *, unbind_s: float 
     if function.is_a(step.id):
         _give_back(step, function, state, unbind_s)
     state.drop_before(step.address)
+
+
+def note(step: NoteDriver, sysfs: Sysfs, state: State) -> None:
+    """Note that what a function had before us is not known; a note that is there again stays."""
+    if not Function(sysfs, step.address).is_a(step.id):
+        raise ApplyError(f"{step.address} is no longer {step.id} ({step.name})", hint="plan again")
+    kept = state.read_before(step.address)
+    if kept is None or kept.id != step.id:
+        state.write_before(BeforeBind(step.address, step.id, None, None, step.seat, known=False))
+
+
+def forget(step: ForgetDriver, sysfs: Sysfs, state: State) -> None:
+    """Drop the note of a function that is gone, not of one that is back."""
+    if not Function(sysfs, step.address).is_a(step.id):
+        state.drop_before(step.address)
 
 
 def wait_pending(sysfs: Sysfs, timeout_s: float = UNBIND_S) -> None:
@@ -165,12 +181,26 @@ def _give_back(step: RestoreDriver, function: Function, state: State, unbind_s: 
         return  # its owner gave it another driver since
     if function.driver == VFIO != step.driver:
         _unbind(function, state, unbind_s)
+    if not step.known:
+        _let_kernel_choose(function, state)
+        return
     if function.driver is None and step.driver is not None:
         modalias = function.sysfs.read(f"{function.place}/modalias") or step.driver
         _load_driver(function, step.driver, modalias)
         if function.driver is None:  # loading a driver gives it every device it wants
             _probe(function, state, step.driver)
     _read_back(function, "driver", step.driver, function.driver)
+
+
+def _let_kernel_choose(function: Function, state: State) -> None:
+    """Give a function without a driver the one it gets at boot, if there is any for it."""
+    modalias = function.sysfs.read(f"{function.place}/modalias")
+    for load in (False, True):
+        if function.driver is None and load and modalias:
+            with suppress(ProgramError):  # no module is for this device
+                run(("modprobe", "--", modalias), timeout_s=_MODULE_S)
+        if function.driver is None:
+            _probe(function, state, "any driver")
 
 
 def _load_driver(function: Function, driver: str, module: str) -> None:

@@ -6,11 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from phyllome_seat.model.address import PciAddress
+from phyllome_seat.model.address import PciAddress, PciId
 from phyllome_seat.model.assign import assign
 from phyllome_seat.model.assignment import Assignment
-from phyllome_seat.model.devices import BeforeBind, Console, Guest, Host, Hostdev, OurFile
+from phyllome_seat.model.devices import (
+    BeforeBind,
+    Console,
+    Guest,
+    Host,
+    Hostdev,
+    OurFile,
+    PciDevice,
+    Pending,
+)
 from phyllome_seat.model.errors import AssignmentError
+from phyllome_seat.model.groups import find_blockers
 from phyllome_seat.model.guest import parse_guest
 from phyllome_seat.model.guest_edit import edit_guest, restore_guest
 from phyllome_seat.model.guest_new import render_new_guest
@@ -25,6 +35,8 @@ from phyllome_seat.model.step import (
     CreateDisk,
     CreateGuest,
     EditGuest,
+    ForgetDriver,
+    NoteDriver,
     ReloadUdev,
     RemoveFile,
     RemoveGuest,
@@ -77,14 +89,8 @@ class Machine:
                 kept = tuple(file for file in host.files if file.path != path)
                 assert len(kept) == len(host.files) - 1, f"{path} is not there"
                 self.host = replace(host, files=kept)
-            case BindDriver():
-                before = BeforeBind(step.address, step.id, step.was, step.override_was, step.seat)
-                if all(item.address != step.address for item in host.before):
-                    host = replace(host, before=(*host.before, before))
-                self._drive(host, step.address, "vfio-pci", "vfio-pci")
-            case RestoreDriver():
-                before = tuple(b for b in host.before if b.address != step.address)
-                self._drive(replace(host, before=before), step.address, step.driver, step.override)
+            case BindDriver() | RestoreDriver() | NoteDriver() | ForgetDriver():
+                self._do_driver(step)
             case CreateGuest():
                 xml = render_new_guest(step.seat, step.guest, step.pci, RIGHT_UUID)
                 guest = parse_guest(xml, state="shut off")
@@ -104,6 +110,26 @@ class Machine:
                 self.host = replace(host, guests=rest)
             case ReloadUdev() | CreateDisk() | ArmReturn():
                 pass
+
+    def _do_driver(self, step: Step) -> None:
+        host = self.host
+        match step:
+            case BindDriver():
+                before = BeforeBind(step.address, step.id, step.was, step.override_was, step.seat)
+                if all(item.address != step.address for item in host.before):
+                    host = replace(host, before=(*host.before, before))
+                self._drive(host, step.address, "vfio-pci", "vfio-pci")
+            case RestoreDriver():
+                before = tuple(b for b in host.before if b.address != step.address)
+                own = two_seat_pc().by_address[step.address].driver  # as the kernel chooses
+                driver = step.driver if step.known else own
+                self._drive(replace(host, before=before), step.address, driver, step.override)
+            case NoteDriver(where, identity, _, seat):
+                note = BeforeBind(where, identity, None, None, seat, known=False)
+                self.host = replace(host, before=(*host.before, note))
+            case ForgetDriver(where):
+                left = tuple(item for item in host.before if item.address != where)
+                self.host = replace(host, before=left)
 
     def guest(self, uuid: str) -> Guest:
         return next(g for g in self.host.guests_known if g.uuid == uuid)
@@ -443,13 +469,118 @@ def test_revert_without_libvirt_gives_back_the_rest_and_says_what_is_left():
     assert find_left(applied().host) == ()
 
 
-def test_a_function_that_is_another_one_now_is_not_given_back_to():
-    gone = with_pci(applied().host, lambda d: None if str(d.address) == LEFT_USB else d)
+@pytest.mark.parametrize("now", [None, "1b73:1009"])
+def test_a_function_that_is_gone_or_another_one_now_is_given_nothing_and_forgotten(now):
+    def change(device: PciDevice) -> PciDevice | None:
+        if str(device.address) != LEFT_USB:
+            return device
+        return (
+            replace(device, id=PciId.parse(now), driver="xhci_hcd", override=None) if now else None
+        )
 
-    steps = plan_revert(gone)
+    machine = Machine(with_pci(applied().host, change))
 
+    steps = plan_revert(machine.host)
+
+    (forget,) = [step for step in steps if isinstance(step, ForgetDriver)]
+    assert str(forget) == (
+        "forget 0000:03:00.0 (1b73:1100): it is gone, nothing is to be given back to it"
+    )
     assert LEFT_USB not in {str(s.address) for s in steps if isinstance(s, RestoreDriver)}
-    assert any(LEFT_USB in words for words in find_left(gone))
+    machine.do(*steps)
+    assert plan_revert(machine.host) == ()
+    assert machine.host.before == ()
+
+
+def test_a_function_that_is_gone_is_kept_in_mind_while_the_kernel_writes_for_it():
+    gone = with_pci(applied().host, lambda d: None if str(d.address) == LEFT_USB else d)
+    pending = replace(gone, pending=(Pending(address(LEFT_USB), "xhci_hcd", 7),))
+
+    assert "ForgetDriver" not in kinds(plan_revert(pending))
+
+
+# -- notes that are lost ---------------------------------------------------------------------------
+
+
+def without_notes(*places: str) -> Machine:
+    """The PC that was set up, seen as a scan does, and some notes of what was before gone."""
+    done = applied()
+    seen = applied_two_seat_pc()
+    host = replace(seen, files=done.host.files, guests=done.host.guests)
+    lost = {address(place) for place in places}
+    before = tuple(item for item in host.before if item.address not in lost)
+    machine = Machine(replace(host, before=before, kept_guests=done.host.kept_guests))
+    machine.kept = done.kept
+    return machine
+
+
+def test_a_lost_note_is_made_anew_and_that_is_all():
+    machine = without_notes(LEFT_GPU)
+
+    steps = plan(seats(host=machine.host), machine.host)
+
+    assert [str(step) for step in steps] == [
+        "note that 0000:01:00.0 (GeForce RTX 4070) was bound for seat left: what it had before is "
+        "lost, so the kernel chooses its driver when it is given back"
+    ]
+    machine.do(*steps)
+    assert plan(seats(host=machine.host), machine.host) == ()
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_revert_lets_the_kernel_choose_where_a_note_is_lost(noted):
+    machine = without_notes(*LEFTS)
+    if noted:
+        machine.do(*plan(seats(host=machine.host), machine.host))
+
+    steps = plan_revert(machine.host)
+
+    names = kinds(steps)
+    assert names.count("NoteDriver") == (0 if noted else 3)
+    # a run that ends after the guest was given back, which was the mark, must know it still
+    assert "NoteDriver" not in names[names.index("RestoreGuest") :]
+    restored = {str(s.address): s for s in steps if isinstance(s, RestoreDriver)}
+    assert str(restored[LEFT_GPU]) == (
+        "give 0000:01:00.0 (GeForce RTX 4070) back to the driver that the kernel chooses"
+    )
+    assert [s.known for place, s in restored.items() if place not in LEFTS] == [True] * 3
+    machine.do(*steps)
+    assert {(d.driver, d.override) for d in machine.host.pci} == {
+        (d.driver, d.override) for d in two_seat_pc().pci
+    }
+    assert plan_revert(machine.host) == ()
+
+
+def test_revert_that_was_broken_off_anywhere_still_gives_back_where_notes_were_lost():
+    steps = plan_revert(without_notes(*LEFTS).host)
+    for done in range(len(steps)):
+        machine = without_notes(*LEFTS).do(*steps[:done])
+        machine.do(*plan_revert(machine.host))
+        assert machine.host.by_address[address(LEFT_GPU)].driver == "nouveau", done
+
+
+def test_what_its_owner_had_on_vfio_before_us_is_no_lost_note():
+    bound_at_boot = with_function(two_seat_pc(), LEFT_USB, driver="vfio-pci", override="vfio-pci")
+    none_seen = tuple(u for u in bound_at_boot.usb if str(u.port.controller) != LEFT_USB)
+    machine = Machine(replace(bound_at_boot, usb=none_seen))
+    machine.do(*plan(seats(host=machine.host), machine.host))
+
+    assert plan(seats(host=machine.host), machine.host) == ()
+    machine.do(*plan_revert(machine.host))
+    left = machine.host.by_address[address(LEFT_USB)]
+    assert (left.driver, left.override) == ("vfio-pci", "vfio-pci")
+
+
+def test_the_group_of_a_function_that_the_host_had_counts_as_the_hosts():
+    host = with_function(applied_two_seat_pc(), LEFT_USB, iommu_group=1)
+    before = tuple(
+        replace(b, driver=None, known=False) if str(b.address) == LEFT_USB else b
+        for b in host.before
+    )
+
+    blockers = find_blockers(replace(host, before=before), address(LEFT_GPU), ())
+
+    assert LEFT_USB in {str(device.address) for device in blockers}
 
 
 def console_less(host: Host) -> Assignment:

@@ -14,7 +14,7 @@ import pytest
 import phyllome_seat.system
 from phyllome_seat.model.address import PciAddress, PciId
 from phyllome_seat.model.assignment import Assignment, SeatAssignment
-from phyllome_seat.model.devices import Pending
+from phyllome_seat.model.devices import Connector, Guest, Hostdev, Pending
 from phyllome_seat.model.errors import ApplyError, HeldError, PendingError, ProgramError
 from phyllome_seat.model.plan import plan, plan_revert
 from phyllome_seat.model.seat import Seat
@@ -24,8 +24,10 @@ from phyllome_seat.model.step import (
     CreateDisk,
     EditGuest,
     GuestPci,
+    NoteDriver,
     ReloadUdev,
     RemoveFile,
+    RestoreGuest,
     WriteFile,
 )
 from phyllome_seat.system import console_return
@@ -182,6 +184,47 @@ def test_killed_anywhere_and_run_again_ends_the_same(way, tmp_path, programs):
         shutil.rmtree(kernel.root)
 
     assert kills > 20
+
+
+def test_a_note_that_is_lost_is_made_anew_and_revert_lets_the_kernel_choose(
+    kernel, state, programs
+):
+    """The guest and what was seen on the card are the marks that are left."""
+    programs[0]("udevadm")
+    untouched = snapshot(kernel.root)
+    guest = Guest(
+        "win11",
+        "u1",
+        seat="left",
+        hostdevs=tuple(Hostdev(pci=a, alias=f"ua-phyllome-left-x-{a.function}") for a in ADDRESSES),
+    )
+    seen = tuple(Connector(ADDRESSES[0], name, None, remembered=True) for name in ("DP-1", "DP-2"))
+    apply_seats(kernel)
+    for address in ADDRESSES:
+        state.drop_before(address)
+
+    def but_guests(work, *args):
+        host = replace(look(kernel), guests=(guest,), connectors=seen)
+        return tuple(step for step in work(*args, host) if not isinstance(step, RestoreGuest))
+
+    for expected in (2, 0):
+        steps = but_guests(plan, SEATED)
+        assert [type(step) for step in steps] == [NoteDriver] * expected
+        apply(steps, kernel, state)
+    apply(but_guests(plan_revert), kernel, state)
+
+    assert snapshot(kernel.root) == untouched
+
+
+def test_what_was_pulled_out_is_forgotten_by_revert(kernel, programs):
+    programs[0]("udevadm")
+    apply_seats(kernel)
+    kernel.unplug(SOUND.address)
+
+    revert(kernel)
+
+    assert read_state(kernel)[0] == ()
+    assert plan_revert(look(kernel)) == ()
 
 
 def test_a_function_in_use_is_refused_before_the_first_step(kernel, state):

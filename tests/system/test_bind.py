@@ -1,14 +1,16 @@
 """Binding: by address, identity first, holders first, read back; on a tree that reacts."""
 
 import os
+import shutil
+from dataclasses import replace
 
 import pytest
 
 from phyllome_seat.model.address import PciAddress, PciId
 from phyllome_seat.model.devices import BeforeBind
 from phyllome_seat.model.errors import ApplyError, HeldError, ReadBackError
-from phyllome_seat.model.step import BindDriver, RestoreDriver
-from phyllome_seat.system.bind import bind, check, restore
+from phyllome_seat.model.step import BindDriver, ForgetDriver, NoteDriver, RestoreDriver
+from phyllome_seat.system.bind import bind, check, forget, note, restore
 from phyllome_seat.system.state import State, read_state
 from tests.system.binding import SCENARIOS, Bench
 from tests.system.fake_kernel import FakeKernel, Function
@@ -213,3 +215,70 @@ def test_a_driver_its_owner_gave_it_since_stays(kernel, state):
 
     assert (kernel.driver(SOUND.address), kernel.override(SOUND.address)) == ("nouveau",) * 2
     assert read_state(kernel)[0] == ()
+
+
+# -- notes that are lost ---------------------------------------------------------------------------
+
+
+def lose_note(kernel, state):
+    """Bind the function, and lose what it had."""
+    bind(bind_step(), kernel, state)
+    state.drop_before(ADDRESS)
+    return NoteDriver(ADDRESS, ID, "sound", "left")
+
+
+@pytest.mark.parametrize("driver", ["there", "a module", "none"])
+def test_a_function_whose_note_was_lost_gets_the_driver_the_kernel_chooses(
+    driver, kernel, state, tmp_path, monkeypatch
+):
+    step = lose_note(kernel, state)
+    loads = f"mkdir -p {kernel.root}/sys/bus/pci/drivers/snd_hda_intel" * (driver == "a module")
+    modprobe = tmp_path / "modprobe"
+    modprobe.write_text(f"#!/bin/sh\necho $* >> {tmp_path}/calls\n{loads or 'exit 1'}\n")
+    modprobe.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    if driver != "there":
+        shutil.rmtree(kernel.path / "sys/bus/pci/drivers/snd_hda_intel")
+
+    for _ in range(2):
+        note(step, kernel, state)
+        assert read_state(kernel)[0] == (BeforeBind(ADDRESS, ID, None, None, "left", known=False),)
+    for _ in range(2):
+        restore(RestoreDriver(ADDRESS, ID, "sound", None, None, known=False), kernel, state)
+
+    assert kernel.driver(SOUND.address) == (None if driver == "none" else "snd_hda_intel")
+    assert kernel.override(SOUND.address) == "(null)"
+    assert read_state(kernel)[0] == ()
+    calls = (tmp_path / "calls").read_text().split("\n") if driver != "there" else []
+    assert set(calls) <= {"-- pci:v000010DEd000022BC", ""}
+
+
+def test_a_note_that_is_there_again_is_not_written_over(kernel, state):
+    step = lose_note(kernel, state)
+    bound = BeforeBind(ADDRESS, ID, "snd_hda_intel", None, "left")
+    state.write_before(bound)
+
+    note(step, kernel, state)
+
+    assert state.read_before(ADDRESS) == bound
+
+
+def test_a_note_is_of_the_function_it_was_planned_for(kernel, state):
+    step = replace(lose_note(kernel, state), id=PciId.parse("1002:ab28"))
+
+    with pytest.raises(ApplyError, match="no longer 1002:ab28"):
+        note(step, kernel, state)
+
+    assert read_state(kernel)[0] == ()
+
+
+def test_only_what_is_gone_is_forgotten(kernel, state):
+    bind(bind_step(), kernel, state)
+
+    forget(ForgetDriver(ADDRESS, ID), kernel, state)
+    assert [kept.address for kept in read_state(kernel)[0]] == [ADDRESS]
+
+    kernel.unplug(SOUND.address)
+    for _ in range(2):
+        forget(ForgetDriver(ADDRESS, ID), kernel, state)
+        assert read_state(kernel)[0] == ()

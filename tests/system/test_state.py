@@ -60,7 +60,8 @@ def kill_at(nth, work):
 
 
 def test_what_a_function_had_is_read_back_as_it_was_written(state, tmp_path):
-    for before in (BEFORE, BeforeBind(ADDRESS, BEFORE.id, None, "vfio-pci", "right")):
+    unknown = BeforeBind(ADDRESS, BEFORE.id, None, None, "left", known=False)
+    for before in (BEFORE, BeforeBind(ADDRESS, BEFORE.id, None, "vfio-pci", "right"), unknown):
         state.write_before(before)
 
         assert state.read_before(ADDRESS) == before
