@@ -140,6 +140,23 @@ def _takes_press(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _takes_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "device",
+        metavar="DEVICE",
+        help="its port as scan has it, id, id/serial,\nor the kernel's name like 1-2",
+    )
+
+
+def _takes_seat_and_until(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("seat", metavar="SEAT", help="the seat it goes to")
+    parser.add_argument(
+        "--until",
+        metavar="END",
+        help="stop (of the guest: the usual), unplug,\nor a time: 90s, 30m, 2h",
+    )
+
+
 # name: what it does, in words; where beside this module it is done; what may follow the name
 COMMANDS: dict[str, Command] = {
     "scan": (
@@ -176,6 +193,16 @@ COMMANDS: dict[str, Command] = {
         "stop the guests of the seats",
         "change.stop",
         (_takes_seat_file, _takes_seats, _takes_force),
+    ),
+    "attach": (
+        "lend a USB device to a seat's running guest",
+        "lend.attach",
+        (_takes_seat_file, _takes_wait, _takes_device, _takes_seat_and_until),
+    ),
+    "detach": (
+        "take a USB device back from a guest",
+        "lend.detach",
+        (_takes_seat_file, _takes_wait, _takes_device),
     ),
     "status": ("show which seat has what now", "look.status", (_takes_seat_file, _takes_json)),
     "confirm": ("keep the seats: stop the timer that gives them back", "change.confirm", ()),

@@ -11,7 +11,7 @@ from phyllome_seat.model.conflict import (
     refuse_protected,
     refuse_shared,
 )
-from phyllome_seat.model.devices import Host, PciDevice, UsbDevice
+from phyllome_seat.model.devices import Host, PciDevice
 from phyllome_seat.model.errors import AssignmentError
 from phyllome_seat.model.guest_conflict import refuse_held, refuse_names, refuse_shortage
 from phyllome_seat.model.match import is_sound
@@ -20,21 +20,23 @@ from phyllome_seat.model.seat import DeviceMatch, Wish
 from phyllome_seat.model.step import GuestPci
 
 
-def assign(wish: Wish, host: Host) -> Assignment:
+def assign(wish: Wish, host: Host, *, plugged: bool = True) -> Assignment:
     """Return which devices each seat gets, the same before and after they were bound.
 
     AssignmentError with every conflict found: nothing is assigned by halves, and nothing that the
-    seat file does not name by place or identity.
+    seat file does not name by place or identity. With `plugged` false, which USB devices are
+    plugged in now is no reason to refuse: guests run while that changes, and `reconcile` looks at
+    each device before it goes.
     """
     refusals = Refusals(wish.file)
-    claims = tuple(find_claim(host, seat, refusals) for seat in wish.seats)
+    claims = tuple(find_claim(host, seat, refusals, plugged=plugged) for seat in wish.seats)
     refuse_shared(host, claims, refusals)
     protected = find_protected(host, claims)
     refuse_groups(host, claims, protected, refusals)
-    given_up = refuse_protected(host, claims, protected, wish.console, refusals)
+    given_up = refuse_protected(host, claims, protected, wish.console, refusals, plugged=plugged)
     refuse_names(host, wish, refusals)
     _refuse_unknown_seat(wish, refusals)
-    refuse_held(host, claims, refusals)
+    refuse_held(host, claims, refusals, plugged=plugged)
     refuse_shortage(host, wish, refusals)
     if refusals.sentences:
         raise AssignmentError(
@@ -88,34 +90,3 @@ def _what(device: PciDevice) -> str:
     if device.is_usb_controller:
         return "usb"
     return "sound" if is_sound(device) else "other"
-
-
-def wanted_usb(seat: SeatAssignment, host: Host) -> tuple[UsbDevice, ...]:
-    """Return the USB devices plugged in now that the seat's guest is to have, one by one.
-
-    Named by identity first, then by port, the deepest port first. No hubs, and nothing on a
-    controller that the guest has whole.
-    """
-    wholes = set(seat.addresses)
-    ranks = {}
-    for device in host.usb:
-        is_own = device.port is not None and device.port.controller in wholes
-        if device.is_hub or device.remembered or is_own:
-            continue
-        rank = _rank(seat, device)
-        if rank is not None:
-            ranks[device] = rank
-    return tuple(sorted(ranks, key=lambda device: (ranks[device], device.sysname)))
-
-
-def _rank(seat: SeatAssignment, device: UsbDevice) -> int | None:
-    """Return how particularly a seat names a device, 0 the most; None where it does not."""
-    for match in seat.devices:
-        if match.id == device.id and match.serial in (None, device.serial):
-            return 0 if match.serial else 1
-    if device.port is None:
-        return None
-    depths = [
-        len(port.ports) for port in seat.ports if port == device.port or device.port.is_below(port)
-    ]
-    return 10 - max(depths) if depths else None

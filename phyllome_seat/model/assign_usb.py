@@ -24,7 +24,7 @@ def assign_usb(wish: Wish, host: Host) -> tuple[Assignment, tuple[str, ...]]:
     them: enough to tell which controllers are a guest's whole.
     """
     refusals = Refusals(wish.file)
-    claims = tuple(find_claim(host, seat, refusals) for seat in wish.seats)
+    claims = tuple(find_claim(host, seat, refusals, plugged=False) for seat in wish.seats)
     shared_ports = _shared(refusals, [(port, c) for c in claims for port in c.ports])
     shared_devices = _shared(refusals, [(match, c) for c in claims for match in _named(c)])
     seats = tuple(

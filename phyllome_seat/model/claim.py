@@ -70,15 +70,18 @@ class Claim:
         return (*self.ports, *(port for port in places if port))
 
 
-def find_claim(host: Host, seat: Seat, refusals: Refusals) -> Claim:
-    """Return what `seat` names on `host`; what is not found is noted and left out."""
+def find_claim(host: Host, seat: Seat, refusals: Refusals, *, plugged: bool = True) -> Claim:
+    """Return what `seat` names on `host`; what is not found is noted and left out.
+
+    With `plugged` false, nothing is said or found that depends on which USB devices are plugged in.
+    """
     known = len(refusals.sentences)
     functions: dict[PciAddress, int] = {}
     notes: list[str] = []
     monitors = _claim_gpu(host, seat, refusals, functions, notes)
     _claim_controllers(host, seat, refusals, functions, notes)
     ports = _claim_ports(host, seat, refusals, functions, notes)
-    devices = _claim_devices(host, seat, refusals, notes)
+    devices = _claim_devices(host, seat, refusals, notes) if plugged else ()
     return Claim(
         seat,
         functions,

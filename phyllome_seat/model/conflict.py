@@ -9,8 +9,9 @@ from phyllome_seat.model.claim import Claim, Refusals
 from phyllome_seat.model.devices import Host, PciDevice
 from phyllome_seat.model.groups import find_blockers
 from phyllome_seat.model.match import label
-from phyllome_seat.model.match_usb import name_usb
 from phyllome_seat.model.protect import Protected, Reason, protect
+from phyllome_seat.model.seat import DeviceMatch
+from phyllome_seat.model.value import replace
 
 _WAYS_OUT = {
     "disk": "name another controller, or move the disk",
@@ -30,76 +31,45 @@ def refuse_shared(host: Host, claims: tuple[Claim, ...], refusals: Refusals) -> 
             other = functions.setdefault(address, claim)
             if other is not claim:
                 place = label(host.by_address[address])
-                refusals.add(f"{place} {_both(other, claim)}: give it to one of them", line)
+                both = _both(other, other.functions[address], claim, refusals.file)
+                refusals.add(f"{place} {both}: give it to one of them", line)
         for port, line in claim.ports.items():
             other = ports.setdefault(port, claim)
             if other is not claim:
-                refusals.add(f"{port} {_both(other, claim)}: give it to one of them", line)
+                both = _both(other, other.ports[port], claim, refusals.file)
+                refusals.add(f"{port} {both}: give it to one of them", line)
     for claim in claims:
-        _refuse_nested(claim, functions, ports, refusals)
-    _refuse_shared_devices(claims, functions, ports, refusals)
+        _refuse_nested(claim, functions, refusals)
+    _refuse_shared_devices(claims, refusals)
 
 
-def _both(one: Claim, other: Claim) -> str:
-    return f"is named by seat {one.seat.name} and by seat {other.seat.name}"
+def _both(one: Claim, line: int, other: Claim, file: str) -> str:
+    where = f" ({file}:{line})" if line else ""
+    return f"is named by seat {one.seat.name}{where} and by seat {other.seat.name}"
 
 
-def _refuse_nested(
-    claim: Claim,
-    functions: dict[PciAddress, Claim],
-    ports: dict[UsbPort, Claim],
-    refusals: Refusals,
-) -> None:
-    """Note every port of a seat that lies inside what another seat claims."""
+def _refuse_nested(claim: Claim, functions: dict[PciAddress, Claim], refusals: Refusals) -> None:
+    """Note every port of a seat on a controller that another seat gets whole.
+
+    A port behind another seat's hub is that seat's own: the nearer rule wins, as `owner` says.
+    """
     for port, line in claim.ports.items():
         around = functions.get(port.controller)
-        if around not in (None, claim):
-            what = f"is on {port.controller}, which goes whole to seat {_name(around)}"
-            refusals.add(f"{port} of seat {claim.seat.name} {what}: name another port", line)
-        hub = _find_around(port, ports, claim)
-        if hub:
-            what = f"is behind {hub}, which goes to seat {ports[hub].seat.name} with all behind it"
+        if around is not None and around is not claim:
+            what = f"is on {port.controller}, which goes whole to seat {around.seat.name}"
             refusals.add(f"{port} of seat {claim.seat.name} {what}: name another port", line)
 
 
-def _name(claim: Claim | None) -> str:
-    return claim.seat.name if claim else ""
-
-
-def _find_around(port: UsbPort, ports: dict[UsbPort, Claim], claim: Claim) -> UsbPort | None:
-    """Return the nearest hub's port above `port` that another seat than `claim`'s has."""
-    above = port.parent
-    while above:
-        if above in ports and ports[above] is not claim:
-            return above
-        above = above.parent
-    return None
-
-
-def _refuse_shared_devices(
-    claims: tuple[Claim, ...],
-    functions: dict[PciAddress, Claim],
-    ports: dict[UsbPort, Claim],
-    refusals: Refusals,
-) -> None:
-    """Note every device that two seats name, or that is plugged in where another seat is."""
-    named: dict[str, Claim] = {}
+def _refuse_shared_devices(claims: tuple[Claim, ...], refusals: Refusals) -> None:
+    """Note every identity that two seats name alike, plugged in or not."""
+    named: dict[DeviceMatch, tuple[Claim, DeviceMatch]] = {}
     for claim in claims:
-        for match, device in claim.devices:
-            other = named.setdefault(device.sysname, claim)
-            what = name_usb(device)
+        for match in (m for m in claim.seat.usb if isinstance(m, DeviceMatch)):
+            other, first = named.setdefault(replace(match, line=0), (claim, match))
             if other is not claim:
-                refusals.add(f"{what} {_both(other, claim)}: give it to one of them", match.line)
-            if device.port is None:
-                continue
-            there = ports.get(device.port) or functions.get(device.port.controller)
-            around = _find_around(device.port, ports, claim)
-            there = there or (ports[around] if around else None)
-            if there not in (None, claim):
-                sentence = f"{what} of seat {claim.seat.name} is plugged in at seat {_name(there)}"
-                refusals.add(
-                    f"{sentence}: plug it in elsewhere, or give it to that seat", match.line
-                )
+                serial = f" (serial {match.serial})" if match.serial else ""
+                both = _both(other, first.line, claim, refusals.file)
+                refusals.add(f"{match.id}{serial} {both}: give it to one of them", match.line)
 
 
 def refuse_groups(
@@ -188,12 +158,19 @@ def refuse_protected(
     protected: Protected,
     console: str,
     refusals: Refusals,
+    *,
+    plugged: bool = True,
 ) -> dict[str, tuple[str, ...]]:
-    """Note all that the host needs; return by seat what `console: none` gives up, in sentences."""
+    """Note all that the host needs; return by seat what `console: none` gives up, in sentences.
+
+    With `plugged` false, what is plugged into a seat's ports is not looked at.
+    """
     given_up: dict[str, tuple[str, ...]] = {}
     for claim in claims:
         name = claim.seat.name
         for place, line, reason in _needed(host, claim, protected):
+            if isinstance(place, UsbPort) and not plugged:
+                continue
             what = str(place) if isinstance(place, UsbPort) else label(host.by_address[place])
             if reason.waivable and console == "none":
                 given_up[name] = (*given_up.get(name, ()), f"{what} is given up: {_words(reason)}")

@@ -8,6 +8,7 @@
     ├── HostFileError       a Host as JSON that does not parse
     ├── SeatFileError       edit the seat file
     ├── UnknownSeatError    name a seat that the seat file has
+    ├── UnknownDeviceError  name one USB device that is plugged in
     ├── AssignmentError     move things: what the seats want does not fit this machine
     ├── ApplyError          the machine said no: read the log
     │   ├── PendingError    a write that the kernel has not finished
@@ -93,6 +94,12 @@ class UnknownSeatError(PhyllomeSeatError):
         )
         self.name = name
         self.known = known
+
+
+class UnknownDeviceError(PhyllomeSeatError):
+    """A USB device named on the command line that is none, or several, of those plugged in."""
+
+    exit_status = 2
 
 
 class AssignmentError(PhyllomeSeatError):

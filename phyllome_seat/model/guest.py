@@ -11,6 +11,7 @@ from phyllome_seat.model.address import PciAddress, UsbId
 from phyllome_seat.model.devices import Guest, Hostdev
 from phyllome_seat.model.domain_xml import ALIAS_PREFIX, find_ours, parse_domain
 from phyllome_seat.model.errors import AddressError
+from phyllome_seat.model.guest_ports import count_free
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +27,11 @@ def parse_guest(xml: str, *, state: str, live_xml: str | None = None) -> Guest:
     domain = parse_domain(xml)
     ours = find_ours(domain)
     hostdevs = _hostdevs(domain, live=False)
+    usb_free = None
     if live_xml is not None:
-        hostdevs += _hostdevs(parse_domain(live_xml), live=True)
+        live = parse_domain(live_xml)
+        hostdevs += _hostdevs(live, live=True)
+        usb_free = count_free(live)
     return Guest(
         name=domain.findtext("name", ""),
         uuid=domain.findtext("uuid", ""),
@@ -36,6 +40,7 @@ def parse_guest(xml: str, *, state: str, live_xml: str | None = None) -> Guest:
         created=ours is not None and ours.get("created") == "yes",
         hostdevs=hostdevs,
         xml=xml,
+        usb_free=usb_free,
     )
 
 

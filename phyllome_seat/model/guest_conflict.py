@@ -54,14 +54,16 @@ def _refuse_name(seat: Seat, name: str, known: dict[str, Guest], refusals: Refus
             refusals.add(sentence, line)
 
 
-def refuse_held(host: Host, claims: tuple[Claim, ...], refusals: Refusals) -> None:
+def refuse_held(
+    host: Host, claims: tuple[Claim, ...], refusals: Refusals, *, plugged: bool = True
+) -> None:
     """Note every function and USB device that another domain has: libvirt would accept both.
 
     What a running domain of somebody else holds is among what `protect` finds.
     """
     functions = {address: claim for claim in claims for address in claim.functions}
     ports = {port: claim for claim in claims for port in claim.all_ports}
-    plugged = _Plugged(host)
+    there = _Plugged(host)
     for guest in host.guests_known:
         for hostdev in guest.hostdevs:
             if not _counts(guest, hostdev):
@@ -69,7 +71,7 @@ def refuse_held(host: Host, claims: tuple[Claim, ...], refusals: Refusals) -> No
             if hostdev.pci is not None:
                 _refuse_function(host, functions.get(hostdev.pci), guest, hostdev, refusals)
                 continue
-            for device in plugged.meant_by(hostdev):
+            for device in there.meant_by(hostdev) if plugged else ():
                 _refuse_usb(ports, device, guest, hostdev, refusals)
 
 

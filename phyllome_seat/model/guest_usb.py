@@ -1,20 +1,24 @@
 """A USB device for a running guest, as XML that names it as tightly as libvirt can.
 
-Its alias says whose it is and where it was plugged in: ``ua-phyllome-left-usb2_0000_00_14_0_4_1-3``
-is seat left's, from port 4.1 of controller 0000:00:14.0, USB 2, the third of that port. The place
-is in it because the running guest's XML knows only a number, which the next device may have.
+Its alias says whose it is and where it was plugged in:
+``ua-phyllome-left-usb2_0000_00_14_0_4_1-1764100000`` is seat left's, from port 4.1 of controller
+0000:00:14.0, USB 2. The place is in it because the running guest's XML knows only a number, which
+the next device may have. The generation is when it was attached, in seconds of Unix time, or as
+many later as it takes to be new.
 """
 
 from __future__ import annotations
 
 from phyllome_seat.model.address import PciAddress, UsbPort, parse_port_chain
-from phyllome_seat.model.devices import Guest, UsbDevice
+from phyllome_seat.model.devices import Guest, Hostdev, UsbDevice
 from phyllome_seat.model.domain_xml import ALIAS_PREFIX
 from phyllome_seat.model.errors import AddressError
+from phyllome_seat.model.value import dataclass
 
 
-def render_usb(device: UsbDevice, alias: str) -> str:
-    """Return the device by identity and by the number it has at this moment.
+def render_usb(device: UsbDevice, alias: str, bus: int | None = None) -> str:
+    """Return the device by identity and by the number it has at this moment, for a bus of the guest
+    or for libvirt's choice.
 
     Both together: the identity alone fails with twins, the number alone may be another device by
     now. Decimal, because libvirt reads a leading 0 as octal; vendor 0 is no identity for libvirt
@@ -25,47 +29,77 @@ def render_usb(device: UsbDevice, alias: str) -> str:
         if device.id.vendor
         else ""
     )
+    place = "" if bus is None else f"<address type='usb' bus='{bus}'/>"
     return (
         "<hostdev mode='subsystem' type='usb'><source>"
         f"{identity}<address bus='{device.bus}' device='{device.number}'/>"
-        f"</source><alias name='{alias}'/></hostdev>"
+        f"</source><alias name='{alias}'/>{place}</hostdev>"
     )
 
 
-def next_alias(guest: Guest, seat: str, port: UsbPort) -> str:
+@dataclass(frozen=True, slots=True)
+class UsbAlias:
+    """What an alias of ours says: whose, where it was plugged in, when it was attached (Unix)."""
+
+    seat: str
+    port: UsbPort
+    since_s: int
+
+    def __str__(self) -> str:
+        place = "_".join([str(self.port.controller), *map(str, self.port.ports)])
+        place = place.replace(":", "_").replace(".", "_")
+        return f"{ALIAS_PREFIX}{self.seat}-{self.port.speed}_{place}-{self.since_s}"
+
+
+def next_alias(guest: Guest, seat: str, port: UsbPort, now_s: float) -> str:
     """Return an alias for what the seat has at this port that no live device has.
 
     A device that was pulled out keeps its alias in the guest until it is detached, and libvirt
     refuses one that is there ("non unique alias"): each attach is a generation of its own.
     """
     taken = {hostdev.alias for hostdev in guest.hostdevs}
-    place = "_".join([str(port.controller), *map(str, port.ports)])
-    stem = f"{ALIAS_PREFIX}{seat}-{port.speed}_{place.replace(':', '_').replace('.', '_')}"
-    generation = 1
-    while (alias := f"{stem}-{generation}") in taken:
+    generation = int(now_s)
+    while (alias := str(UsbAlias(seat, port, generation))) in taken:
         generation += 1
     return alias
 
 
-def parse_alias(alias: str) -> tuple[str, UsbPort] | None:
-    """Return seat and port of an alias of ours, None for any other text."""
+def parse_alias(alias: str | None) -> UsbAlias | None:
+    """Return what an alias of ours says, None for any other text."""
+    if alias is None or not alias.startswith(ALIAS_PREFIX):
+        return None
     parts = alias.removeprefix(ALIAS_PREFIX).rsplit("-", 2)
-    if not alias.startswith(ALIAS_PREFIX) or len(parts) != 3:
+    if len(parts) != 3 or not (parts[2].isascii() and parts[2].isdigit()):
         return None
     match parts[1].split("_"):
         case ["usb2" | "usb3" as speed, domain, bus, slot, function, *chain]:
             try:
                 controller = PciAddress.parse(f"{domain}:{bus}:{slot}.{function}")
-                return parts[0], UsbPort(controller, speed, parse_port_chain(".".join(chain)))
+                port = UsbPort(controller, speed, parse_port_chain(".".join(chain)))
             except AddressError:
                 return None
+            return UsbAlias(parts[0], port, int(parts[2]))
     return None
 
 
+def is_entry_of(hostdev: Hostdev, device: UsbDevice) -> bool:
+    """Return whether a live entry means this device: number, identity, and place where it says."""
+    said = parse_alias(hostdev.alias)
+    return (
+        (hostdev.usb_bus, hostdev.usb_number) == (device.bus, device.number)
+        and hostdev.usb_id in (None, device.id)
+        and (said is None or said.port == device.port)
+    )
+
+
 def has_usb(guest: Guest, device: UsbDevice) -> bool:
-    """Return whether the running guest has the device at its number of this moment."""
-    place = (device.bus, device.number)
-    return any(h.live and (h.usb_bus, h.usb_number) == place for h in guest.hostdevs)
+    """Return whether the running guest has the device that has this number at this moment."""
+    return any(h.live and is_entry_of(h, device) for h in guest.hostdevs)
+
+
+def has_alias(guest: Guest, alias: str) -> bool:
+    """Return whether the running guest has a device under this alias."""
+    return any(h.live and h.alias == alias for h in guest.hostdevs)
 
 
 def why_not(device: UsbDevice) -> str | None:

@@ -13,6 +13,7 @@ from phyllome_seat.model.address import UsbId, UsbPort
 from phyllome_seat.model.devices import UsbDevice
 from phyllome_seat.model.value import dataclass, replace
 
+UNTIL = ("stop", "unplug", "time")
 COMES_BACK_S = 5.0  # a device that goes for longer was unplugged; a mode switch takes 1 to 3
 
 

@@ -22,7 +22,7 @@ from phyllome_seat.model.address import UsbPort
 from phyllome_seat.model.assignment import Assignment
 from phyllome_seat.model.devices import Guest, Host, Hostdev, UsbDevice
 from phyllome_seat.model.guest import is_ours
-from phyllome_seat.model.guest_usb import next_alias, parse_alias
+from phyllome_seat.model.guest_usb import is_entry_of, next_alias, parse_alias
 from phyllome_seat.model.lend import (
     COMES_BACK_S,
     NOTHING_SAID,
@@ -35,7 +35,7 @@ from phyllome_seat.model.lend import (
 )
 from phyllome_seat.model.owner import ASK, Owner, find_owner
 from phyllome_seat.model.protect import Protected, Reason, protect
-from phyllome_seat.model.step import AttachUsb, DetachUsb
+from phyllome_seat.model.step import AttachUsb, DetachUsb, UsbStep
 from phyllome_seat.model.value import dataclass, replace
 
 _TAKES_USB = ("running", "paused", "idle")  # not one that is shutting down, or asleep
@@ -69,7 +69,7 @@ class Reconciled:
     Empty ``steps`` and no ``again_s``: nothing is to be done until something happens.
     """
 
-    steps: tuple[AttachUsb | DetachUsb, ...] = ()
+    steps: tuple[UsbStep, ...] = ()
     kept: tuple[Kept, ...] = ()
     lending: Lending = NOTHING_SAID
     ended: tuple[Lend, ...] = ()
@@ -127,7 +127,7 @@ class _Comparison:
         self._needs: Protected | None = None
 
     def result(self) -> Reconciled:
-        steps: list[AttachUsb | DetachUsb] = []
+        steps: list[UsbStep] = []
         if self.host.guests is not None:
             detach = self._detach()
             steps = [*detach, *self._attach(detach)]
@@ -198,7 +198,7 @@ class _Comparison:
         return DetachUsb(
             guest.name,
             guest.uuid,
-            said[0] if said else guest.seat or "",
+            said.seat if said else guest.seat or "",
             alias,
             hostdev.usb_bus or 0,
             hostdev.usb_number or 0,
@@ -228,9 +228,7 @@ class _Comparison:
     def _device_of(self, hostdev: Hostdev) -> UsbDevice | None:
         """Return the device a live entry means, None where its number is nobody's or another's."""
         device = self.by_number.get((hostdev.usb_bus or 0, hostdev.usb_number or 0))
-        if device is None or hostdev.usb_id not in (None, device.id):
-            return None
-        return device if _place(hostdev) in (None, device.port) else None
+        return device if device and is_entry_of(hostdev, device) else None
 
     # -- what comes --------------------------------------------------------------------------------
 
@@ -259,7 +257,7 @@ class _Comparison:
             if free[guest.uuid] is not None:
                 free[guest.uuid] = (free[guest.uuid] or 0) - 1
             assert device.port is not None
-            alias = next_alias(guest, owner.seat, device.port)
+            alias = next_alias(guest, owner.seat, device.port, self.now_s)
             steps.append(AttachUsb(guest.name, guest.uuid, owner.seat, device, alias, owner.rule))
         return steps
 
@@ -367,8 +365,8 @@ def _live_usb(guest: Guest) -> tuple[Hostdev, ...]:
 
 def _place(hostdev: Hostdev) -> UsbPort | None:
     """Return where a device of ours was plugged in, from its alias."""
-    said = parse_alias(hostdev.alias or "")
-    return said[1] if said else None
+    said = parse_alias(hostdev.alias)
+    return said.port if said else None
 
 
 def _ended(before: tuple[Lend, ...], after: tuple[Lend, ...]) -> list[Lend]:

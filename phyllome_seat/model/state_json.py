@@ -1,10 +1,11 @@
-"""The state files of a binding as JSON text, both ways."""
+"""The files of ``/run/phyllome-seat`` as JSON text, both ways."""
 
 from __future__ import annotations
 
-from phyllome_seat.model.address import PciAddress, PciId
+from phyllome_seat.model.address import PciAddress, PciId, UsbId, UsbPort
 from phyllome_seat.model.devices import BeforeBind, Pending
 from phyllome_seat.model.errors import AddressError, StateFileError
+from phyllome_seat.model.lend import UNTIL, Lend, Lending, Released
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +75,76 @@ def parse_pending(text: str, path: str) -> tuple[Pending, int]:
         raise StateFileError(path, str(error)) from error
 
 
+def render_lending(lending: Lending) -> str:
+    """Return what was lent and taken back as text."""
+    return _render(
+        {
+            "lends": [
+                {
+                    **_said(lend),
+                    "seat": lend.seat,
+                    "until": lend.until,
+                    "ends_at_s": lend.ends_at_s,
+                }
+                for lend in lending.lends
+            ],
+            "released": [
+                {**_said(item), "bus": item.bus, "number": item.number} for item in lending.released
+            ],
+        }
+    )
+
+
+def _said(said: Lend | Released) -> dict[str, object]:
+    return {
+        "port": str(said.port),
+        "id": str(said.id),
+        "serial": said.serial,
+        "since_s": said.since_s,
+        "gone_s": said.gone_s,
+    }
+
+
+def parse_lending(text: str, path: str) -> Lending:
+    """Return what `render_lending` wrote; StateFileError, naming `path`, for anything else."""
+    facts = _parse(text, path)
+    try:
+        return Lending(
+            tuple(_parse_lend(item) for item in _objects(facts, "lends")),
+            tuple(_parse_released(item) for item in _objects(facts, "released")),
+        )
+    except (_FactError, AddressError) as error:
+        raise StateFileError(path, str(error)) from error
+
+
+def _parse_lend(facts: Mapping[str, object]) -> Lend:
+    until = _word(facts, "until")
+    if until not in UNTIL:
+        raise _FactError(f"until is {until!r:.40}, not one of {', '.join(UNTIL)}")
+    return Lend(
+        port=UsbPort.parse(_word(facts, "port")),
+        id=UsbId.parse(_word(facts, "id")),
+        serial=_word_or_none(facts, "serial"),
+        seat=_word(facts, "seat"),
+        until=until,
+        ends_at_s=_seconds_or_none(facts, "ends_at_s"),
+        since_s=_seconds_or_none(facts, "since_s") or 0.0,
+        gone_s=_seconds_or_none(facts, "gone_s"),
+    )
+
+
+def _parse_released(facts: Mapping[str, object]) -> Released:
+    return Released(
+        port=UsbPort.parse(_word(facts, "port")),
+        id=UsbId.parse(_word(facts, "id")),
+        serial=_word_or_none(facts, "serial"),
+        bus=_number(facts, "bus"),
+        number=_number(facts, "number"),
+        since_s=_seconds_or_none(facts, "since_s") or 0.0,
+        gone_s=_seconds_or_none(facts, "gone_s"),
+    )
+
+
 class _FactError(Exception):
     """A fact that is missing, or of the wrong kind."""
 
@@ -93,6 +164,22 @@ def _number(facts: Mapping[str, object], key: str) -> int:
     value = facts.get(key)
     if type(value) is not int:
         raise _FactError(f"{key} is {value!r:.40}, not a number")
+    return value
+
+
+def _seconds_or_none(facts: Mapping[str, object], key: str) -> float | None:
+    value = facts.get(key)
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not 0 <= float(str(value)) < 1e12:
+        raise _FactError(f"{key} is {value!r:.40}, not a time in seconds")
+    return float(str(value))
+
+
+def _objects(facts: Mapping[str, object], key: str) -> list[dict[str, object]]:
+    value = facts.get(key)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise _FactError(f"{key} is {value!r:.40}, not a list of objects")
     return value
 
 

@@ -274,9 +274,8 @@ Step = (
     | RestoreGuest
     | RemoveGuest
     | ArmReturn
-    | AttachUsb
-    | DetachUsb
 )
+UsbStep = AttachUsb | DetachUsb  # of `reconcile`: no plan has them, since guests come and go
 
 
 def devices(pci: tuple[GuestPci, ...]) -> str:

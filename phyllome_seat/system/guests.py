@@ -9,19 +9,31 @@ code covers "device gone" and "no free port" alike.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import ModuleType
 from typing import Any, TypeVar
 
-from phyllome_seat.model.devices import Guest, Hostdev, UsbDevice
+from phyllome_seat.model.devices import Guest, Hostdev
 from phyllome_seat.model.domain_xml import parse_domain
 from phyllome_seat.model.errors import ApplyError
 from phyllome_seat.model.guest import parse_guest
-from phyllome_seat.model.guest_usb import has_usb, next_alias, render_usb, why_not
-from phyllome_seat.model.value import dataclass
+from phyllome_seat.model.guest_ports import find_bus
+from phyllome_seat.model.guest_usb import (
+    has_alias,
+    has_usb,
+    next_alias,
+    parse_alias,
+    render_usb,
+    why_not,
+)
+from phyllome_seat.model.step import AttachUsb
 from phyllome_seat.system.limit import NoAnswerError, within
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from phyllome_seat.model.step import UsbStep
 
 T = TypeVar("T")
 Domain = Any  # libvirt.virDomain: the binding has no types
@@ -32,6 +44,8 @@ START_LIMIT_S = 180.0  # all of a guest's memory is pinned when it starts with a
 _ASK_AGAIN_S = 10.0  # a guest that is still booting misses the first press of its power button
 _POLL_S = 0.25
 _RETRIES_S = (0.0, 0.3, 1.0)  # libvirt's look at USB fails when any device goes meanwhile
+_DETACH_S = 5.0  # QEMU asks no guest about a USB device: 0.3 to 0.8 s in an emulated PC
+_USB_POLL_S = 0.05
 
 # The words of virsh(1), "list", for virDomainState.
 _STATES = (
@@ -56,16 +70,6 @@ class GuestError(ApplyError):
     def __init__(self, name: str, words: str, *, hint: str = "") -> None:
         super().__init__(f"guest {name}: {words}", hint=hint)
         self.name = name
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """What starting a guest came to; ``missed`` has a sentence for each USB device it lacks."""
-
-    name: str
-    was_running: bool = False
-    attached: tuple[str, ...] = ()
-    missed: tuple[str, ...] = ()
 
 
 def read_guests(uri: str = URI) -> tuple[Guest, ...] | None:
@@ -189,17 +193,16 @@ class Libvirt:
 
     # -- running -----------------------------------------------------------------------------------
 
-    def start(self, name: str, usb: Iterable[UsbDevice] = ()) -> Started:
-        """Start a seat's guest: paused, its USB devices attached, then running.
+    def start(self, name: str, meanwhile: Callable[[], None] = lambda: None) -> bool:
+        """Start a seat's guest: paused, then `meanwhile`, then running; return whether it ran.
 
         A guest that runs is left alone; one that is paused, as after a start that was killed, is
-        completed. A USB device that is gone or refused is in ``missed`` and stops nothing.
-        *errors*: GuestError with libvirt's reason.
+        completed. *errors*: GuestError with libvirt's reason.
         """
         domain = self._by_name(name)
         guest = self._known(domain, name)
         if guest.is_running and guest.state != "paused":
-            return Started(name, was_running=True)
+            return True
         if guest.seat is None:
             raise GuestError(name, "belongs to no seat", hint="run `phyllome-seat apply` first")
         if not guest.is_running:
@@ -207,33 +210,90 @@ class Libvirt:
             self._asked(
                 name, "starting", lambda: domain.createWithFlags(flags), limit_s=START_LIMIT_S
             )
-        attached, missed = [], []
-        for number, device in enumerate(usb):
-            why = why_not(device) or self._attach(domain, guest.seat, number, device)
-            words = f"{device.name} ({device.id} in {device.port})"
-            missed.append(f"{words}: {why}") if why else attached.append(words)
+        meanwhile()
         self._asked(name, "resuming", domain.resume)
         state = self._known(domain, name).state
         if state != "running":
             raise GuestError(name, f"was started and is {state}", hint="its log is in journalctl")
-        return Started(name, attached=tuple(attached), missed=tuple(missed))
+        return False
 
-    def _attach(self, domain: Domain, seat: str, number: int, device: UsbDevice) -> str | None:
-        """Attach one USB device to the running guest; return None, or why the guest lacks it."""
-        why = "libvirt took it and the guest has it not"
-        for pause_s in _RETRIES_S:
-            time.sleep(pause_s)
-            guest = self._known(domain, domain.name())
-            if has_usb(guest, device):
+    # -- USB ---------------------------------------------------------------------------------------
+
+    def do_usb(self, step: UsbStep) -> str | None:
+        """Do one step of `reconcile`; return None when the guest is as it says, else why not.
+
+        *errors*: NoAnswerError, NoLibvirtError.
+        """
+        try:
+            domain = self._by_uuid(step.uuid)
+            if isinstance(step, AttachUsb):
+                return self._attach(domain, step)
+            return self._detach(domain, step.alias)
+        except GuestError as error:
+            return str(error)
+
+    def _attach(self, domain: Domain, step: AttachUsb) -> str | None:
+        """Attach, judging by what the running guest has and not by what libvirt answers: one code
+        is "gone", "no free port", and nothing at all, for its look at USB fails when any device
+        goes meanwhile.
+        """
+        why = why_not(step.device)
+        if why is not None:
+            return why
+        for pause_s in (*_RETRIES_S, None):  # the last time only to look
+            time.sleep(pause_s or 0.0)
+            live = self._read_live(domain)
+            if live is None:
+                return "its guest is off"
+            guest = parse_guest(live, state="running", live_xml=live)
+            if has_usb(guest, step.device):
                 return None
-            assert device.port is not None
-            xml = render_usb(device, next_alias(guest, seat, device.port))
+            if pause_s is None:
+                break
+            alias = self._free_alias(guest, step)
+            xml = render_usb(step.device, alias, find_bus(parse_domain(live)))
             attach = partial(domain.attachDeviceFlags, xml, self._libvirt.VIR_DOMAIN_AFFECT_LIVE)
             try:
                 self._ask("attaching", attach)
+                why = "libvirt took it and the guest has it not"
             except self._libvirt.libvirtError as error:
                 why = str(error)
-        return None if has_usb(self._known(domain, domain.name()), device) else why
+        return why
+
+    def _free_alias(self, guest: Guest, step: AttachUsb) -> str:
+        said = parse_alias(step.alias)
+        if said is None or not has_alias(guest, step.alias):
+            return step.alias
+        return next_alias(guest, said.seat, said.port, said.since_s + 1)
+
+    def _detach(self, domain: Domain, alias: str) -> str | None:
+        """Detach by alias and wait until it is out of the running XML: the call only asks for it
+        (virDomainDetachDeviceAlias).
+        """
+        why = "libvirt said it went and the guest has it still"
+        end = time.monotonic() + _DETACH_S
+        is_asked = False
+        while (live := self._read_live(domain)) is not None:
+            if not has_alias(parse_guest(live, state="running", live_xml=live), alias):
+                return None
+            if time.monotonic() >= end:
+                return why
+            if not is_asked:
+                flags = self._libvirt.VIR_DOMAIN_AFFECT_LIVE
+                try:
+                    self._ask("detaching", partial(domain.detachDeviceAlias, alias, flags))
+                    is_asked = True
+                except self._libvirt.libvirtError as error:
+                    why = str(error)
+            time.sleep(_USB_POLL_S)
+        return None  # a guest that is off has nothing
+
+    def _read_live(self, domain: Domain) -> str | None:
+        """Return the XML of a guest that runs, None of one that is off or gone."""
+        if not self._is_active(domain):
+            return None
+        xml: str = self._asked(domain.name(), "reading", lambda: domain.XMLDesc(0))
+        return xml
 
     def stop(self, name: str, timeout_s: float = 60.0, *, force: bool = False) -> bool:
         """Press the guest's power button and return whether it is off within `timeout_s`.

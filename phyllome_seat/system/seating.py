@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from phyllome_seat.model.assign import assign, wanted_usb
+from phyllome_seat.model.assign import assign
 from phyllome_seat.model.errors import ApplyError, AssignmentError, UnknownSeatError
+from phyllome_seat.model.lend import NOTHING_SAID
 from phyllome_seat.model.plan import find_left, plan, plan_revert
-from phyllome_seat.model.step import ArmReturn
+from phyllome_seat.model.step import ArmReturn, AttachUsb
 from phyllome_seat.system.apply import apply, prepare
 from phyllome_seat.system.scan import scan
+from phyllome_seat.system.settle_usb import settle_usb
 from phyllome_seat.system.state import State
 from phyllome_seat.system.sysfs import Sysfs
 
@@ -21,11 +23,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from phyllome_seat.model.assignment import Assignment, SeatAssignment
+    from phyllome_seat.model.assignment import Assignment
     from phyllome_seat.model.devices import Host
     from phyllome_seat.model.seat import Seat, Wish
     from phyllome_seat.model.step import Step
     from phyllome_seat.system.guests import Libvirt
+    from phyllome_seat.system.settle_usb import Settled
 
 SYSTEM = "qemu:///system"
 
@@ -44,7 +47,7 @@ def apply_wish(
     another way. *errors*: AssignmentError, ApplyError, LockedError.
     """
     sysfs, state = Sysfs("/"), State("/")
-    with state.lock("phyllome-seat apply", lock_wait_s), _connect(uri) as libvirt:
+    with state.lock("phyllome-seat apply", lock_wait_s), connect(uri) as libvirt:
         prepare(sysfs, state)
         host = _look(sysfs, libvirt)
         assignment = assign(wish, host)
@@ -110,7 +113,7 @@ def revert(
     from phyllome_seat.system.console_return import disarm, is_armed
 
     sysfs, state = Sysfs("/"), State("/")
-    with state.lock("phyllome-seat revert", lock_wait_s), _connect(uri) as libvirt:
+    with state.lock("phyllome-seat revert", lock_wait_s), connect(uri) as libvirt:
         prepare(sysfs, state)
         if libvirt is not None and stop_first_s is not None:
             ours = [g for g in libvirt.read_guests() if g.seat is not None and g.is_running]
@@ -118,6 +121,7 @@ def revert(
         host = _look(sysfs, libvirt)
         steps = plan_revert(host)
         apply(steps, sysfs, state, libvirt, host=host, say=say)
+        state.write_lending(NOTHING_SAID)
         if is_armed():
             disarm()
         return len(steps), find_left(_look(sysfs, libvirt))
@@ -136,11 +140,11 @@ def start_seats(
     *errors*: ApplyError where `apply` has something to do first, or a guest does not start.
     """
     sysfs, state = Sysfs("/"), State("/")
-    seats = _chosen(wish, names)
-    with state.lock("phyllome-seat start", lock_wait_s), _connect(uri) as libvirt:
+    seats = chosen(wish, names)
+    with state.lock("phyllome-seat start", lock_wait_s), connect(uri) as libvirt:
         prepare(sysfs, state)
         host = _look(sysfs, libvirt)
-        assignment = assign(wish, host)
+        assignment = assign(wish, host, plugged=False)
         if steps := plan(assignment, host):
             raise ApplyError(
                 f"the seats are not set up: {len(steps)} steps to do, the first: {steps[0]}",
@@ -148,19 +152,37 @@ def start_seats(
             )
         for seat in assignment.seats:
             if seat.seat in seats and seat.seat.guest_name:
-                _start(seat, host, _needed(libvirt), say)
+
+                def settle(name: str = seat.seat.guest_name) -> Settled:
+                    return settle_usb(wish, sysfs, state, needed(libvirt), guest=name)
+
+                _start(seat.seat.name, seat.seat.guest_name, needed(libvirt), settle, say)
 
 
-def _start(seat: SeatAssignment, host: Host, libvirt: Libvirt, say: Callable[[str], None]) -> None:
-    name = seat.seat.guest_name
-    assert name is not None
-    started = libvirt.start(name, wanted_usb(seat, host))
-    for device in started.missed:
-        say(f"seat {seat.seat.name}: without {device}")
-    for device in started.attached:
-        say(f"seat {seat.seat.name}: with {device}")
-    state = "runs already" if started.was_running else "started"
-    say(f"seat {seat.seat.name}: guest {name} {state}")
+def _start(
+    seat: str,
+    name: str,
+    libvirt: Libvirt,
+    settle: Callable[[], Settled],
+    say: Callable[[str], None],
+) -> None:
+    """Start a guest with what its seat is to have of USB; what cannot be had stops no start."""
+    was_running = libvirt.start(name, lambda: _say_usb(seat, settle(), say))
+    if was_running:
+        _say_usb(seat, settle(), say)
+    say(f"seat {seat}: guest {name} {'runs already' if was_running else 'started'}")
+
+
+def _say_usb(seat: str, settled: Settled, say: Callable[[str], None]) -> None:
+    for kept in settled.kept:
+        if kept.seat == seat and kept.kind != "hub":
+            say(f"seat {seat}: without {kept}")
+    for failed in settled.failed:
+        say(f"seat {seat}: {failed}")
+    for step in settled.done:
+        if isinstance(step, AttachUsb):
+            device = step.device
+            say(f"seat {seat}: with {device.name} ({device.id} in {device.port})")
 
 
 def stop_seats(
@@ -176,9 +198,9 @@ def stop_seats(
 
     Each has `timeout_s` seconds; with `force` its power is then cut.
     """
-    seats = _chosen(wish, names)
-    with _connect(uri) as connected:
-        libvirt = _needed(connected)
+    seats = chosen(wish, names)
+    with connect(uri) as connected:
+        libvirt = needed(connected)
         running = {guest.name for guest in libvirt.read_guests() if guest.is_running}
         wanted = [(f"seat {s.name}", s.guest_name) for s in seats if s.guest_name in running]
         if not wanted:
@@ -212,7 +234,8 @@ def _look(sysfs: Sysfs, libvirt: Libvirt | None) -> Host:
     return scan(sysfs, guests=libvirt.read_guests if libvirt else None)
 
 
-def _needed(libvirt: Libvirt | None) -> Libvirt:
+def needed(libvirt: Libvirt | None) -> Libvirt:
+    """Return libvirt where it is needed; ApplyError where it does not answer."""
     if libvirt is None:
         raise ApplyError(
             "libvirt does not answer", hint="`systemctl start libvirtd` (or virtqemud)"
@@ -220,7 +243,8 @@ def _needed(libvirt: Libvirt | None) -> Libvirt:
     return libvirt
 
 
-def _chosen(wish: Wish, names: Sequence[str]) -> tuple[Seat, ...]:
+def chosen(wish: Wish, names: Sequence[str]) -> tuple[Seat, ...]:
+    """Return these seats of the wish, all without names; UnknownSeatError for another name."""
     known = tuple(seat.name for seat in wish.seats)
     for name in names:
         if name not in known:
@@ -232,7 +256,7 @@ def _chosen(wish: Wish, names: Sequence[str]) -> tuple[Seat, ...]:
 
 
 @contextmanager
-def _connect(uri: str) -> Iterator[Libvirt | None]:
+def connect(uri: str) -> Iterator[Libvirt | None]:
     """Libvirt for a ``with``, None where it is not installed, not there or does not answer."""
     from phyllome_seat.system.guests import Libvirt, NoLibvirtError
     from phyllome_seat.system.limit import NoAnswerError

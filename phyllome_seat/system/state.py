@@ -7,6 +7,7 @@
         before/<PCI address>             driver and override a function had before us, JSON
         pending/<PCI address>            a driver write the kernel has not finished, JSON
         reload                           udev has not looked at our new rules yet
+        lends                            USB devices lent to a seat, or taken back, by hand, JSON
     /var/lib/phyllome-seat/
         seen.json                        monitors and USB devices that are out of sight now
         before/<domain uuid>.xml         a guest's definition from before us, root's alone: it is
@@ -20,10 +21,13 @@ from __future__ import annotations
 import os
 
 from phyllome_seat.model.devices import BeforeBind, OurFile, Pending
+from phyllome_seat.model.lend import NOTHING_SAID
 from phyllome_seat.model.state_json import (
     parse_before,
+    parse_lending,
     parse_pending,
     render_before,
+    render_lending,
     render_pending,
 )
 from phyllome_seat.system.files import read_file, remove_file, sweep, write_file
@@ -33,6 +37,7 @@ from phyllome_seat.system.sysfs import Sysfs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from phyllome_seat.model.address import PciAddress
+    from phyllome_seat.model.lend import Lending
     from phyllome_seat.system.lock import Lock
 
 RUN = "run/phyllome-seat"
@@ -44,6 +49,7 @@ HEADER = "# phyllome-seat: "  # a file that starts so is ours to replace and to 
 
 _BEFORE = f"{RUN}/before"
 _PENDING = f"{RUN}/pending"
+_LENDS = f"{RUN}/lends"
 _GUESTS = f"{LIB}/before"
 _FOLDERS = (RUN, _BEFORE, _PENDING, LIB, _GUESTS, os.path.dirname(RULES))
 
@@ -115,6 +121,17 @@ class State:
         """Forget a guest's definition: it is as its owner wants it."""
         remove_file(self._path(f"{_GUESTS}/{uuid}.xml"))
 
+    def read_lending(self) -> Lending:
+        """Return what was lent and taken back by hand. StateFileError where it does not parse."""
+        return read_lending(Sysfs(self.root))
+
+    def write_lending(self, lending: Lending) -> None:
+        """Keep what is lent and taken back; no file where nothing is."""
+        if lending == NOTHING_SAID:
+            remove_file(self._path(_LENDS))
+        else:
+            self._write(_LENDS, render_lending(lending))
+
     def _write(self, path: str, text: str, mode: int = 0o644) -> None:
         whole = self._path(path)
         os.makedirs(os.path.dirname(whole), mode=0o755, exist_ok=True)
@@ -142,6 +159,12 @@ def read_state(
     )
     kept = tuple(name.removesuffix(".xml") for name in sysfs.list(_GUESTS) if _is_kept_guest(name))
     return before, read_pending(sysfs), files, kept
+
+
+def read_lending(sysfs: Sysfs) -> Lending:
+    """Return what was lent and taken back by hand. StateFileError where it does not parse."""
+    text = _whole(sysfs, _LENDS)
+    return NOTHING_SAID if text is None else parse_lending(text, f"/{_LENDS}")
 
 
 def read_pending(sysfs: Sysfs) -> tuple[Pending, ...]:

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phyllome_seat.model.address import PciAddress, PciId, UsbId
-from phyllome_seat.model.assign import assign, wanted_usb
+from phyllome_seat.model.assign import assign
 from phyllome_seat.model.devices import (
+    BlockDevice,
     Connector,
     Cpu,
     Guest,
@@ -18,12 +19,14 @@ from phyllome_seat.model.devices import (
     Hostdev,
     Iommu,
     Memory,
+    Mount,
     UsbSocket,
 )
 from phyllome_seat.model.edid import Monitor
 from phyllome_seat.model.errors import AssignmentError
 from phyllome_seat.model.groups import find_blockers
 from phyllome_seat.model.guest import parse_guest
+from phyllome_seat.model.owner import find_owner
 from phyllome_seat.model.seat import (
     DeviceMatch,
     MonitorMatch,
@@ -474,23 +477,23 @@ def test_a_port_of_a_controller_that_is_another_now_is_refused():
 
 
 def test_one_port_for_two_seats_is_refused_for_either_speed():
-    wish = two_seats({"usb": (socket((3,)),)}, {"usb": (socket(usb3=(13,), line=8),)})
+    wish = two_seats({"usb": (socket((3,), line=5),)}, {"usb": (socket(usb3=(13,), line=8),)})
 
     assert refusals(wish, two_seat_pc()) == (
-        "0000:00:14.0/usb2/3 is named by seat left and by seat right: give it to one of them "
-        "(seats.yaml:8)",
-        "0000:00:14.0/usb3/13 is named by seat left and by seat right: give it to one of them "
-        "(seats.yaml:8)",
+        "0000:00:14.0/usb2/3 is named by seat left (seats.yaml:5) and by seat right: "
+        "give it to one of them (seats.yaml:8)",
+        "0000:00:14.0/usb3/13 is named by seat left (seats.yaml:5) and by seat right: "
+        "give it to one of them (seats.yaml:8)",
     )
 
 
-def test_a_port_behind_the_hub_of_another_seat_is_refused():
+def test_a_port_behind_the_hub_of_another_seat_is_its_own_seats():
     wish = two_seats({"usb": (socket((4,)),)}, {"usb": (socket((4, 3)),)})
 
-    assert refusals(wish, two_seat_pc())[0] == (
-        "0000:00:14.0/usb2/4.3 of seat right is behind 0000:00:14.0/usb2/4, which goes to seat "
-        "left with all behind it: name another port"
-    )
+    left, right = assign(wish, two_seat_pc()).seats
+
+    assert port(f"{HOST_USB}/usb2/4") in left.ports
+    assert port(f"{HOST_USB}/usb2/4.3") in right.ports
 
 
 def test_a_port_of_the_controller_of_another_seat_is_refused():
@@ -530,9 +533,8 @@ def test_two_equal_devices_are_refused_with_their_ports_unless_the_serial_differ
         "aaaa:0001 is 2 devices, at 0000:00:14.0/usb2/7 and 0000:00:14.0/usb2/8: "
         "name the port instead"
     )
-    wish = one_seat(usb=(DeviceMatch(UsbId(0xAAAA, 1), "B"),))
-    (seat,) = assign(wish, host).seats
-    assert [d.sysname for d in wanted_usb(seat, host)] == ["1-8"]
+    assign(one_seat(usb=(DeviceMatch(UsbId(0xAAAA, 1)),)), host, plugged=False)
+    assign(one_seat(usb=(DeviceMatch(UsbId(0xAAAA, 1), "B"),)), host)
 
 
 def test_a_device_remembered_elsewhere_does_not_make_the_one_seen_now_ambiguous():
@@ -543,7 +545,7 @@ def test_a_device_remembered_elsewhere_does_not_make_the_one_seen_now_ambiguous(
 
     (seat,) = assign(one_seat(usb=(DeviceMatch(UsbId(0xAAAA, 1)),)), host).seats
 
-    assert [d.sysname for d in wanted_usb(seat, host)] == ["1-7"]
+    assert seat.devices == (DeviceMatch(UsbId(0xAAAA, 1)),)
 
 
 def test_a_hub_by_identity_is_refused():
@@ -552,68 +554,47 @@ def test_a_hub_by_identity_is_refused():
     )
 
 
-def test_a_device_that_two_seats_name_is_refused():
+@pytest.mark.parametrize("serial", ["4C53", None])
+def test_an_identity_that_two_seats_name_alike_is_refused_plugged_in_or_not(serial):
+    match = DeviceMatch(UsbId(0x0781, 0x5582), serial)
     wish = two_seats(
-        {"usb": (DeviceMatch(UsbId(0x0781, 0x5581)),)},
-        {"usb": (DeviceMatch(UsbId(0x0781, 0x5581), "4C53"),)},
+        {"usb": (replace(match, line=5),)},
+        {"usb": (replace(match, line=8),)},
     )
 
+    what = "0781:5582 (serial 4C53)" if serial else "0781:5582"
     assert refusal(wish, two_seat_pc()) == (
-        "0000:00:14.0/usb3/13 (Ultra) is named by seat left and by seat right: "
-        "give it to one of them"
+        f"{what} is named by seat left (seats.yaml:5) and by seat right: "
+        "give it to one of them (seats.yaml:8)"
     )
 
 
 @pytest.mark.parametrize(
     "there",
-    [socket((3,)), socket((4,)), pci(LEFT_USB)],
-    ids=["port", "hub", "controller"],
+    [DeviceMatch(UsbId(0x0781, 0x5581), "4C53"), socket((3,)), socket((4,)), pci(LEFT_USB)],
+    ids=["serial", "port", "hub", "controller"],
 )
-def test_a_device_of_one_seat_that_is_plugged_in_at_another_is_refused(there):
-    places = {"port": f"{HOST_USB}/usb2/3", "hub": f"{HOST_USB}/usb2/4.3"}
-    if isinstance(there, PciMatch):
-        place = f"{LEFT_USB}/usb2/4"
-    else:
-        place = places["port" if there.usb2 == (3,) else "hub"]
+def test_what_two_seats_name_unlike_is_for_the_most_specific_rule(there):
+    wish = two_seats({"usb": (DeviceMatch(UsbId(0x0781, 0x5581)),)}, {"usb": (there,)})
+
+    for where in ("3", "4.3"):
+        pad = usb_device("9-9", f"{HOST_USB}/usb2/{where}", "0781:5581", "Pad")
+        host = two_seat_pc()
+        others = tuple(d for d in host.usb if d.id != pad.id and not d.name.startswith("Hub "))
+
+        assign(wish, replace(host, usb=(*others, pad)))
+
+
+def test_what_is_plugged_in_stops_no_start():
     base = two_seat_pc()
-    host = replace(base, usb=(*base.usb, usb_device("9-9", place, "aaaa:0001", "Pad")))
-    wish = two_seats({"usb": (DeviceMatch(UsbId(0xAAAA, 1)),)}, {"usb": (there,)})
-
-    assert refusal(wish, host) == (
-        f"{place} (Pad) of seat left is plugged in at seat right: plug it in elsewhere, "
-        "or give it to that seat"
+    stick = BlockDevice("sdb", "8:16", usb=port(f"{HOST_USB}/usb3/13"))
+    mounted = replace(
+        base, blocks=(*base.blocks, stick), mounts=(*base.mounts, Mount("sdb", "/mnt"))
     )
+    wish = one_seat(usb=(socket((3,)),))
 
-
-def test_wanted_devices_are_leaves_the_most_particular_first():
-    wish = one_seat(
-        usb=(
-            socket((4,)),
-            socket((4, 2)),
-            pci(LEFT_USB),
-            DeviceMatch(UsbId(0x04D9, 0x0024)),
-            DeviceMatch(UsbId(0x0781, 0x5581), "4C53"),
-        )
-    )
-    host = two_seat_pc()
-    seat = replace(assign(one_seat(), host).seats[0], seat=wish.seats[0])
-    # The host's only own keyboard is among them: what `assign` says to that is another test.
-    seat = replace(
-        seat,
-        pci=assign(one_seat(usb=(pci(LEFT_USB),)), host).seats[0].pci,
-        ports=(port(f"{HOST_USB}/usb2/4"), port(f"{HOST_USB}/usb2/4.2")),
-        devices=(
-            DeviceMatch(UsbId(0x04D9, 0x0024)),
-            DeviceMatch(UsbId(0x0781, 0x5581), "4C53"),
-        ),
-    )
-
-    assert [d.name for d in wanted_usb(seat, host)] == [
-        "Ultra",
-        "Host Keyboard",
-        "Hub Keyboard",
-        "Hub Mouse",
-    ]
+    assert "holds /mnt" in refusal(wish, mounted)
+    assert len(assign(wish, mounted, plugged=False).seats) == 1
 
 
 # What the host needs
@@ -687,10 +668,10 @@ def test_one_gpu_for_two_seats_is_refused_for_each_of_its_functions():
     )
 
     assert refusals(wish, two_seat_pc()) == (
-        f"{LEFT_NAME} is named by seat left and by seat right: give it to one of them "
-        "(seats.yaml:6)",
-        "0000:01:00.1 (AD104 Audio) is named by seat left and by seat right: give it to one of "
-        "them (seats.yaml:6)",
+        f"{LEFT_NAME} is named by seat left (seats.yaml:3) and by seat right: "
+        "give it to one of them (seats.yaml:6)",
+        "0000:01:00.1 (AD104 Audio) is named by seat left (seats.yaml:3) and by seat right: "
+        "give it to one of them (seats.yaml:6)",
     )
 
 
@@ -1034,6 +1015,6 @@ def test_what_is_assigned_is_named_whole_in_its_groups_and_only_one_seats(host, 
         for function_address in seat.addresses:
             assert host.by_address[function_address].iommu_group is not None
             assert not find_blockers(host, function_address, seat.addresses)
-        assert len(set(wanted_usb(seat, host))) == len(wanted_usb(seat, host))
-    given_devices = [d for seat in assignment.seats for d in wanted_usb(seat, host)]
-    assert len(set(given_devices)) == len(given_devices)
+    for device in host.usb:
+        owner = find_owner(assignment, device)
+        assert owner is None or owner.seat in {seat.seat.name for seat in assignment.seats}

@@ -7,7 +7,7 @@ import pytest
 from phyllome_seat.model.address import PciId, UsbId
 from phyllome_seat.model.assign_usb import assign_usb
 from phyllome_seat.model.devices import BlockDevice, Guest, Host, Hostdev, Mount
-from phyllome_seat.model.guest_usb import next_alias, parse_alias
+from phyllome_seat.model.guest_usb import UsbAlias, next_alias, parse_alias
 from phyllome_seat.model.lend import NOTHING_SAID, Lend, Lending, Released
 from phyllome_seat.model.reconcile import reconcile, reconcile_guest
 from phyllome_seat.model.seat import DeviceMatch, PciMatch, PortMatch, Seat, Wish
@@ -57,7 +57,7 @@ def pc(*devices, guests=(), **changes) -> Host:
 
 
 def held(device, seat="left", **changes) -> Hostdev:
-    alias = next_alias(Guest("", ""), seat, device.port)
+    alias = next_alias(Guest("", ""), seat, device.port, 1.0)
     known = {
         "usb_bus": device.bus,
         "usb_number": device.number,
@@ -83,7 +83,7 @@ def test_what_is_plugged_into_a_seats_port_goes_to_its_running_guest():
     assert isinstance(step, AttachUsb)
     assert (step.guest, step.uuid, step.seat, step.device) == ("left", "uuid-left", "left", PAD)
     assert step.why == f"port {HOST_USB}/usb2/7"
-    assert parse_alias(step.alias) == ("left", PAD.port)
+    assert parse_alias(step.alias) == UsbAlias("left", PAD.port, 1000)
     assert result.again_s is None
 
 
@@ -448,4 +448,5 @@ def test_an_alias_that_names_no_place_is_none(text):
 def test_an_alias_says_seat_and_place():
     deep = port(f"{HOST_USB}/usb3/14.2.1")
 
-    assert parse_alias(next_alias(Guest("", ""), "my-seat", deep)) == ("my-seat", deep)
+    alias = next_alias(Guest("", ""), "my-seat", deep, 1764100000.9)
+    assert parse_alias(alias) == UsbAlias("my-seat", deep, 1764100000)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from phyllome_seat.model.address import UsbPort
-from phyllome_seat.model.assign import assign, wanted_usb
+from phyllome_seat.model.assign import assign
+from phyllome_seat.model.owner import find_owner
 from phyllome_seat.model.rules import render_rules
 from phyllome_seat.model.seat_file import parse_wish
 from phyllome_seat.system.scan import scan
@@ -46,7 +47,7 @@ def test_a_socket_whose_two_speeds_have_unequal_numbers_goes_to_a_seat_by_either
         assert seat.ports == tuple(
             UsbPort.parse(f"0000:00:14.0/{port}") for port in ("usb2/3", "usb3/13")
         )
-        assert [device.sysname for device in wanted_usb(seat, host)] == ["2-13"]
+        assert [d.sysname for d in host.usb if find_owner(assignment, d)] == ["2-13"]
         rules = render_rules(assignment, host)
         assert "[0-9]-13|" in rules
         assert "[0-9]-3|" in rules
