@@ -4,7 +4,12 @@ One file, ``72-phyllome-seat.rules``: after 70-uaccess and 71-seat, whose tags i
 before 73-seat-late, which hands ``ID_SEAT`` down to children and acts on the tags. (The name does
 not start with ``72-seat-``: ``loginctl flush-devices`` deletes such files.) A seat's USB places
 get a seat of their own that has no screen, hence no session: libinput and logind leave what is on
-it alone. The kernel's text console does not look at seats.
+it alone. The kernel's text console does not look at seats. Where a seat says ``when-off: host``
+they stay on the host's seat, which is said too, for a device takes its hub's otherwise.
+
+``udevadm info`` shows whose a device is, ``PHYLLOME_SEAT``, and by which rule,
+``PHYLLOME_SEAT_RULE``. The last line that matches wins, so the most specific stand last: what is
+behind a hub's port, devices by id, by serial number, the ports themselves; `owner` says why.
 
 Bus numbers move between boots, so a port is known by its controller's address and the numbers
 from there down, which are a device's path in sysfs. The path is matched whole, component by
@@ -17,7 +22,8 @@ from phyllome_seat.model.address import PciAddress, UsbPort, render_port_chain
 from phyllome_seat.model.assignment import Assignment, SeatAssignment
 from phyllome_seat.model.devices import Host
 from phyllome_seat.model.errors import AssignmentError
-from phyllome_seat.model.seat import DeviceMatch
+from phyllome_seat.model.owner import device_rule, port_rule
+from phyllome_seat.model.seat import DeviceMatch, Seat
 
 RULES_PATH = "/etc/udev/rules.d/72-phyllome-seat.rules"
 HEADER = "# phyllome-seat: "  # how a file of ours starts
@@ -35,9 +41,9 @@ ACTION=="remove", GOTO="phyllome_seat_end"
 _TAIL = """
 # Nothing in a seat's USB places is mounted by the host, opened to whoever sits at the host, or
 # switches the host off.
-ENV{PHYLLOME_SEAT}=="?*", SUBSYSTEM=="block", ENV{UDISKS_IGNORE}="1"
-ENV{PHYLLOME_SEAT}=="?*", TAG-="uaccess"
-ENV{PHYLLOME_SEAT}=="?*", SUBSYSTEM=="input", TAG-="power-switch"
+ENV{ID_SEAT}=="seat-phyllome-?*", SUBSYSTEM=="block", ENV{UDISKS_IGNORE}="1"
+ENV{ID_SEAT}=="seat-phyllome-?*", TAG-="uaccess"
+ENV{ID_SEAT}=="seat-phyllome-?*", SUBSYSTEM=="input", TAG-="power-switch"
 
 LABEL="phyllome_seat_end"
 """
@@ -48,6 +54,9 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 # What fnmatch(3), udev's quoting and udev's "|" all take as themselves.
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 -_.:+/,;=#@&()")
+
+# The number of a bus has one to three digits.
+_BUS = ("[0-9]", "[0-9][0-9]", "[0-9][0-9][0-9]")
 
 # The speed of a root hub in Mbit/s: 12 and 480 for USB 1 and 2, 5000 and more for USB 3
 # (Documentation/ABI/stable/sysfs-bus-usb, "speed"). Only the root hub tells which of its
@@ -61,7 +70,14 @@ def render_rules(assignment: Assignment, host: Host) -> str:
 
     *errors*: AssignmentError for a seat name that no seat file could hold.
     """
-    rules = [rule for seat in assignment.seats for rule in _seat(seat, host)]
+    for seat in assignment.seats:
+        _check_name(seat.seat.name)
+    rules = [
+        *(rule for seat in assignment.seats for rule in _functions(seat, host)),
+        *_hubs(assignment),
+        *_devices(assignment),
+        *(_port(port, seat) for seat in assignment.seats for port in seat.ports),
+    ]
     return _HEAD + "".join(rules) + _TAIL if rules else ""
 
 
@@ -88,17 +104,29 @@ def is_seat_id(seat: str | None) -> bool:
     return seat is not None and seat.startswith(_SEAT_ID)
 
 
-def _seat(seat: SeatAssignment, host: Host) -> list[str]:
-    name = seat.seat.name
+def _check_name(name: str) -> None:
     if not name or not _NAME.issuperset(name):
         raise AssignmentError((f"{name!r} is no seat name: lower-case letters, digits and '-'",))
+
+
+def _functions(seat: SeatAssignment, host: Host) -> list[str]:
     functions = [host.by_address[a] for a in seat.addresses if a in host.by_address]
     return [
-        *(_controller(f.address, name) for f in functions if f.is_usb_controller),
-        *(_card(f.address, name) for f in functions if not f.is_usb_controller),
-        *(_port(port, name) for port in seat.ports),
-        *(_device(device, name) for device in seat.devices),
+        *(_controller(f.address, seat.seat) for f in functions if f.is_usb_controller),
+        *(_card(f.address, seat.seat.name) for f in functions if not f.is_usb_controller),
     ]
+
+
+def _hubs(assignment: Assignment) -> list[str]:
+    """Return the rules for what is behind a hub in a port, the nearest hub last."""
+    ports = [(port, seat) for seat in assignment.seats for port in seat.ports]
+    return [_hub(port, seat) for port, seat in sorted(ports, key=lambda one: len(one[0].ports))]
+
+
+def _devices(assignment: Assignment) -> list[str]:
+    """Return the rules for devices by identity, those with a serial number last."""
+    matches = [(match, seat) for seat in assignment.seats for match in seat.devices]
+    return [_device(*one) for one in sorted(matches, key=lambda one: one[0].serial is not None)]
 
 
 def _card(address: PciAddress, seat: str) -> str:
@@ -110,48 +138,69 @@ def _card(address: PciAddress, seat: str) -> str:
     )
 
 
-def _controller(address: PciAddress, seat: str) -> str:
+def _controller(address: PciAddress, seat: Seat) -> str:
     return (
-        f"\n# Seat {seat}: the whole USB controller {address}, whatever is plugged in.\n"
-        f'DEVPATH=="*/{address}/*", {_belongs(seat)}\n'
+        f"\n# Seat {seat.name}: the whole USB controller {address}, whatever is plugged in.\n"
+        f'DEVPATH=="*/{address}/*", {_belongs(seat.name, f"controller {address}")}\n'
     )
 
 
-def _port(port: UsbPort, seat: str) -> str:
+def _hub(port: UsbPort, seat: SeatAssignment) -> str:
+    chain = render_port_chain(port.ports)
     return (
-        f"\n# Seat {seat}: what is plugged into {port}, and all behind it if that is a hub.\n"
-        f'DEVPATH=="{_paths(port)}", '
-        f'SUBSYSTEMS=="usb", KERNELS=="usb[0-9]*", ATTRS{{speed}}=="{_SPEEDS[port.speed]}", '
-        f"{_belongs(seat)}\n"
+        f"\n# Seat {seat.seat.name}: what is behind {port}, should that be a hub.\n"
+        f"{_at(port, f'/#-{chain}.*')}, {_owned(seat, port_rule(port, is_hub=True))}\n"
     )
 
 
-def _device(device: DeviceMatch, seat: str) -> str:
+def _port(port: UsbPort, seat: SeatAssignment) -> str:
+    chain = render_port_chain(port.ports)
+    return (
+        f"\n# Seat {seat.seat.name}: what is plugged into {port}.\n"
+        f"{_at(port, '', f'/#-{chain}:*')}, {_owned(seat, port_rule(port))}\n"
+    )
+
+
+def _device(device: DeviceMatch, seat: SeatAssignment) -> str:
     serial = f', ATTRS{{serial}}=="{_pattern(device.serial)}"' if device.serial else ""
     which = "with its serial number" if device.serial else "any serial number"
     return (
-        f"\n# Seat {seat}: the USB device {device.id}, {which}, wherever it is plugged in.\n"
+        f"\n# Seat {seat.seat.name}: the USB device {device.id}, {which}, wherever it is.\n"
         f'SUBSYSTEMS=="usb", ATTRS{{idVendor}}=="{device.id.vendor:04x}", '
-        f'ATTRS{{idProduct}}=="{device.id.product:04x}"{serial}, {_belongs(seat)}\n'
+        f'ATTRS{{idProduct}}=="{device.id.product:04x}"{serial}, '
+        f"{_owned(seat, device_rule(device))}\n"
     )
 
 
-def _belongs(seat: str) -> str:
-    return f'ENV{{PHYLLOME_SEAT}}="{seat}", ENV{{ID_SEAT}}="{seat_id(seat)}"'
+def _owned(seat: SeatAssignment, rule: str) -> str:
+    name = seat.seat.name
+    return _belongs(name, rule, None if seat.seat.when_off == "wait" else "seat0")
 
 
-def _paths(port: UsbPort) -> str:
-    """Return the patterns of the device at a port and of all below it, for bus numbers of one to
-    three digits: ``*/0000:00:14.0/usb[0-9]/[0-9]-4/[0-9]-4.1``.
+def _belongs(seat: str, rule: str, its_seat: str | None = None) -> str:
+    return (
+        f'ENV{{PHYLLOME_SEAT}}="{seat}", ENV{{PHYLLOME_SEAT_RULE}}="{rule}", '
+        f'ENV{{ID_SEAT}}="{its_seat or seat_id(seat)}"'
+    )
+
+
+def _at(port: UsbPort, *ends: str) -> str:
+    """Return the conditions for the path of the device at a port with each of these ends, on the
+    tree of the port's speed; ``#`` is the bus number.
     """
-    chains = [render_port_chain(port.ports[:n]) for n in range(1, len(port.ports) + 1)]
-    paths = []
-    for digits in (1, 2, 3):
-        bus = "[0-9]" * digits
-        steps = "/".join(f"{bus}-{chain}" for chain in chains)
-        path = f"*/{port.controller}/usb{bus}/{steps}"
-        paths += [path, f"{path}/*"]
-    return "|".join(paths)
+    paths = "|".join(
+        _path(port, digits) + end.replace("#", digits) for digits in _BUS for end in ends
+    )
+    return (
+        f'DEVPATH=="{paths}", '
+        f'SUBSYSTEMS=="usb", KERNELS=="usb[0-9]*", ATTRS{{speed}}=="{_SPEEDS[port.speed]}"'
+    )
+
+
+def _path(port: UsbPort, bus: str) -> str:
+    """Return the pattern of the device at a port: ``*/0000:00:14.0/usb[0-9]/[0-9]-4/[0-9]-4.1``."""
+    chains = (render_port_chain(port.ports[:n]) for n in range(1, len(port.ports) + 1))
+    return "/".join([f"*/{port.controller}/usb{bus}", *(f"{bus}-{chain}" for chain in chains)])
 
 
 def _pattern(serial: str) -> str:

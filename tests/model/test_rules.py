@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from phyllome_seat.model.address import PciAddress, UsbId, UsbPort
 from phyllome_seat.model.assignment import Assignment, SeatAssignment
+from phyllome_seat.model.devices import UsbDevice
 from phyllome_seat.model.errors import AssignmentError
+from phyllome_seat.model.owner import find_owner
 from phyllome_seat.model.rules import find_addresses, names_devices, render_rules
 from phyllome_seat.model.seat import DeviceMatch, Seat
 from phyllome_seat.model.step import GuestPci
@@ -324,3 +326,98 @@ def test_udev_itself_finds_nothing_wrong(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Whose a device is: the rules and `owner` say the same.
+
+CHAINS = [(4,), (4, 1), (4, 1, 2), (4, 10), (5,), (14,)]
+SEATS = ("left", "right")
+a_place = st.sampled_from(CHAINS)
+some_devices = st.sampled_from(
+    [DeviceMatch(RECEIVER), DeviceMatch(RECEIVER, "A1"), DeviceMatch(UsbId.parse("20b1:0008"))]
+)
+
+
+@st.composite
+def assignments(draw) -> Assignment:
+    """Return two seats with ports and devices, each named by one of them only."""
+    owners = {
+        thing: draw(st.sampled_from([*SEATS, None]))
+        for thing in [*CHAINS, *draw(st.lists(some_devices, unique=True))]
+    }
+    return Assignment(
+        tuple(
+            SeatAssignment(
+                Seat(name, when_off=draw(st.sampled_from(["wait", "host"]))),
+                ports=tuple(
+                    UsbPort(PciAddress.parse(HOST_USB), "usb2", chain)
+                    for chain, owner in owners.items()
+                    if owner == name and isinstance(chain, tuple)
+                ),
+                devices=tuple(
+                    match
+                    for match, owner in owners.items()
+                    if owner == name and isinstance(match, DeviceMatch)
+                ),
+            )
+            for name in SEATS
+        )
+    )
+
+
+@given(
+    assignments(),
+    a_place,
+    st.sampled_from([RECEIVER, UsbId.parse("20b1:0008")]),
+    st.sampled_from([None, "A1"]),
+    st.booleans(),
+)
+def test_udev_and_the_library_say_the_same_of_whose_a_device_is(
+    assignment, chain, identity, serial, is_child
+):
+    seen = usb(HOST_USB, 1, "480", *map(str, chain), below="input/input9" if is_child else "")
+    itself = seen.parents[-2 if is_child else -1]
+    itself.attributes |= {
+        "idVendor": f"{identity.vendor:04x}",
+        "idProduct": f"{identity.product:04x}",
+    }
+    itself.attributes |= {"serial": serial} if serial else {}
+    place = UsbPort(PciAddress.parse(HOST_USB), "usb2", chain)
+    device = UsbDevice(itself.kernel, place, identity, 1, 9, serial=serial)
+
+    owner = find_owner(assignment, device)
+
+    found = run_rules(rules(assignment), seen).properties
+    said = found.get("PHYLLOME_SEAT"), found.get("PHYLLOME_SEAT_RULE")
+    assert said == ((owner.seat, owner.rule) if owner else (None, None))
+    if owner:
+        wish = next(s.seat for s in assignment.seats if s.seat.name == owner.seat)
+        hidden = f"seat-phyllome-{owner.seat}"
+        assert found["ID_SEAT"] == (hidden if wish.when_off == "wait" else "seat0")
+        assert ("uaccess" in seen.tags) == (wish.when_off == "host")
+
+
+def test_a_seat_that_gives_its_places_to_the_host_while_off_hides_nothing():
+    given = Assignment(
+        (SeatAssignment(Seat("left", when_off="host"), ports=port("usb2", 4).seats[0].ports),)
+    )
+
+    stick = run_rules(
+        rules(given), usb(HOST_USB, 1, "480", "4", below="block/sdb", subsystem="block")
+    )
+
+    assert stick.properties["PHYLLOME_SEAT"] == "left"
+    assert stick.properties["ID_SEAT"] == "seat0"
+    assert "UDISKS_IGNORE" not in stick.properties
+    assert stick.tags == {"uaccess", "power-switch", "seat"}
+
+
+@given(st.text(min_size=1))
+def test_no_serial_is_in_what_udev_shows_of_a_rule(serial):
+    (line,) = [
+        each
+        for each in rules(seat(devices=(DeviceMatch(RECEIVER, serial),))).splitlines()
+        if "idVendor" in each
+    ]
+
+    assert 'ENV{PHYLLOME_SEAT_RULE}="device 046d:c52b by serial"' in line
