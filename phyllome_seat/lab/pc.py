@@ -121,7 +121,10 @@ class Pc(Hands):
         """
         text = isinstance(command, str)
         argv = ["/bin/sh", "-c", str(command)] if text else list(command)
-        done = self.agent.run(argv, stdin=stdin, env=env, timeout_s=timeout_s)
+        try:
+            done = self.agent.run(argv, stdin=stdin, env=env, timeout_s=timeout_s)
+        except AgentError as error:
+            raise self._silent(error) from error
         shown = str(command) if text else shlex.join(argv)
         done = Completed(shown, done.status, done.stdout, done.stderr)
         return done.check() if check else done
@@ -313,6 +316,12 @@ class Pc(Hands):
         if log.exists():
             shutil.copyfile(log, kept)
         return BootError(what, serial_tail(log), hint=f"all of it is in {kept}")
+
+    def _silent(self, error: AgentError) -> AgentError:
+        """Returns the error of an agent that does not answer, with what the PC looks like."""
+        tail = serial_tail(self.directory / "serial.log")
+        what = self._machine.silence() if self._machine else "the PC is off"
+        return AgentError(f"{error}; {what}; the last lines on its serial console:\n{tail}")
 
     def _close_agent(self) -> None:
         if self._agent is not None:

@@ -50,10 +50,10 @@ class Qmp:
         """Runs one command and returns what it answers."""
         try:
             return self._run(self._client.execute(command, arguments), timeout_s)
+        except TimeoutError:  # before OSError, of which it is a kind
+            raise AgentError(f"{command}: no answer within {timeout_s:g} s") from None
         except (QMPError, OSError, EOFError) as error:
             raise AgentError(f"{command}: {error}") from error
-        except TimeoutError:
-            raise AgentError(f"{command}: no answer within {timeout_s:g} s") from None
 
     def wait_event(self, name: str, timeout_s: float) -> Mapping[str, Any]:
         """Returns the first event of that name, also one that has come already."""
