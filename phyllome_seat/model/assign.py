@@ -44,7 +44,15 @@ def assign(wish: Wish, host: Host, *, plugged: bool = True) -> Assignment:
             hint="`phyllome-seat scan` shows what is where",
         )
     return Assignment(
-        tuple(_assigned(host, claim, given_up.get(claim.seat.name, ())) for claim in claims),
+        tuple(
+            _assigned(
+                host,
+                claim,
+                given_up.get(claim.seat.name, ()),
+                is_unknowns=claim.seat.name == wish.unknown_usb,
+            )
+            for claim in claims
+        ),
         console=wish.console,
         unknown_usb=wish.unknown_usb,
     )
@@ -57,14 +65,18 @@ def _refuse_unknown_seat(wish: Wish, refusals: Refusals) -> None:
         refusals.add(f"unknown-usb names seat {wish.unknown_usb}, which there is not: name {known}")
 
 
-def _assigned(host: Host, claim: Claim, given_up: tuple[str, ...]) -> SeatAssignment:
+def _assigned(
+    host: Host, claim: Claim, given_up: tuple[str, ...], *, is_unknowns: bool
+) -> SeatAssignment:
+    devices = tuple(match for match in claim.seat.usb if isinstance(match, DeviceMatch))
     return SeatAssignment(
         claim.seat,
         pci=_guest_pci(host, claim),
         ports=tuple(claim.ports),
-        devices=tuple(match for match in claim.seat.usb if isinstance(match, DeviceMatch)),
+        devices=devices,
         monitors=claim.monitors,
         notes=claim.notes + given_up,
+        takes_usb=bool(claim.ports or devices or is_unknowns),
     )
 
 

@@ -23,6 +23,7 @@ class SeatAssignment:
     ports: tuple[UsbPort, ...] = ()
     devices: tuple[DeviceMatch, ...] = ()
     monitors: tuple[Monitor, ...] = ()
+    takes_usb: bool = False  # USB devices go into its guest one by one, so that needs the ports
     notes: tuple[str, ...] = ()  # what was taken along and why, in sentences
 
     @property

@@ -21,6 +21,7 @@ from phyllome_seat.model.domain_xml import (
     same,
 )
 from phyllome_seat.model.guest import alias_of, pci_source
+from phyllome_seat.model.guest_controller import put_controller, take_controllers
 from phyllome_seat.model.guest_place import (
     find_unused,
     free_place,
@@ -36,8 +37,16 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
-def edit_guest(xml: str, seat: str, pci: tuple[GuestPci, ...], *, created: bool = False) -> str:
-    """Return the inactive definition `xml` with exactly these devices of the seat in it.
+def edit_guest(
+    xml: str,
+    seat: str,
+    pci: tuple[GuestPci, ...],
+    *,
+    created: bool = False,
+    takes_usb: bool = False,
+) -> str:
+    """Return the inactive definition `xml` with exactly these devices of the seat in it, and where
+    it `takes_usb`, with ports for USB devices to come.
 
     The very same text where it has them already, so that editing twice is editing once, also
     after libvirt filled in addresses. ``created`` marks a domain that we make. Addresses in the
@@ -55,12 +64,13 @@ def edit_guest(xml: str, seat: str, pci: tuple[GuestPci, ...], *, created: bool 
     for address, alias in aliases.items():
         _put_in(domain, ours, address, alias)
     _place_units(domain, ours, pci)
+    put_controller(domain, seat, wanted=takes_usb)
     return xml if same(domain, parse_domain(xml)) else render_domain(domain)
 
 
-def needs_edit(xml: str, seat: str, pci: tuple[GuestPci, ...]) -> bool:
+def needs_edit(xml: str, seat: str, pci: tuple[GuestPci, ...], *, takes_usb: bool = False) -> bool:
     """Return whether `edit_guest` would change anything."""
-    return edit_guest(xml, seat, pci) != xml
+    return edit_guest(xml, seat, pci, takes_usb=takes_usb) != xml
 
 
 def restore_guest(current_xml: str, before_xml: str | None) -> str:
@@ -74,6 +84,7 @@ def restore_guest(current_xml: str, before_xml: str | None) -> str:
     ours = find_ours(domain)
     for device in _our_devices(domain):
         _take_out(domain, ours, device)
+    take_controllers(domain)
     if ours is not None:
         _remove_mark(domain, ours)
     if before_xml is None:

@@ -76,7 +76,9 @@ def _guest(seat: SeatAssignment, host: Host) -> list[Step]:
         return [*_resize(seat, guest), *_edit(seat, guest)]
     new = seat.seat.create
     if new is None:  # libvirt was not asked, or its answer is assign's to judge
-        return [EditGuest(seat.seat.name, name, "", seat.pci)] if host.guests is None else []
+        if host.guests is not None:
+            return []
+        return [EditGuest(seat.seat.name, name, "", seat.pci, takes_usb=seat.takes_usb)]
     steps: list[Step] = []
     if new.disk_path and new.disk_bytes:
         steps.append(CreateDisk(new.disk_path, new.disk_bytes))
@@ -96,8 +98,9 @@ def _resize(seat: SeatAssignment, guest: Guest) -> list[Step]:
 def _edit(seat: SeatAssignment, guest: Guest) -> list[Step]:
     from phyllome_seat.model.guest_edit import needs_edit
 
-    if needs_edit(guest.xml, seat.seat.name, seat.pci):
-        return [EditGuest(seat.seat.name, guest.name, guest.uuid, seat.pci)]
+    name, takes_usb = seat.seat.name, seat.takes_usb
+    if needs_edit(guest.xml, name, seat.pci, takes_usb=takes_usb):
+        return [EditGuest(name, guest.name, guest.uuid, seat.pci, takes_usb=takes_usb)]
     return []
 
 

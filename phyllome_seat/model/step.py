@@ -157,9 +157,11 @@ class EditGuest:
     name: str
     uuid: str
     pci: tuple[GuestPci, ...]
+    takes_usb: bool = False  # gets a USB controller of ours where its own has too few ports
 
     def __str__(self) -> str:
-        return f"edit guest {self.name} for seat {self.seat}: {devices(self.pci)}"
+        usb = ", ports for USB devices" if self.takes_usb else ""
+        return f"edit guest {self.name} for seat {self.seat}: {devices(self.pci)}{usb}"
 
 
 @dataclass(frozen=True, slots=True)

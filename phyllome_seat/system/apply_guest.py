@@ -50,7 +50,7 @@ def _create(step: CreateGuest, sysfs: Sysfs, state: State, libvirt: Libvirt) -> 
 def _edit(step: EditGuest, state: State, libvirt: Libvirt) -> None:
     xml = libvirt.read_xml(step.uuid, secure=True)
     state.keep_guest(step.uuid, xml)
-    libvirt.define(edit_guest(xml, step.seat, step.pci))
+    libvirt.define(edit_guest(xml, step.seat, step.pci, takes_usb=step.takes_usb))
     _read_back(libvirt, step.name, step.uuid, step)
 
 
@@ -80,5 +80,6 @@ def _restore(step: RestoreGuest, state: State, libvirt: Libvirt) -> None:
 
 def _read_back(libvirt: Libvirt, name: str, uuid: str, step: CreateGuest | EditGuest) -> None:
     xml = libvirt.read_xml(uuid, secure=True)
-    if needs_edit(xml, step.seat, step.pci):
+    takes_usb = isinstance(step, EditGuest) and step.takes_usb
+    if needs_edit(xml, step.seat, step.pci, takes_usb=takes_usb):
         raise ReadBackError(f"guest {name}", "with the seat's devices", "without some of them")

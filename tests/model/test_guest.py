@@ -8,7 +8,7 @@ from shutil import which
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phyllome_seat.model.address import PciAddress, UsbId
@@ -267,13 +267,21 @@ def test_a_bridge_that_came_with_our_devices_goes_with_them():
     assert restore_guest(with_device(edited, bridge), OWNERS_GUEST) == OWNERS_GUEST
 
 
-@given(st.lists(st.sets(st.sampled_from(SEAT)).map(lambda s: tuple(p for p in SEAT if p in s))))
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sets(st.sampled_from(SEAT)).map(lambda s: tuple(p for p in SEAT if p in s)),
+            st.booleans(),
+        )
+    )
+)
 def test_however_often_it_was_edited_it_comes_back(edits):
     for xml in (OWNERS_GUEST, I440FX_GUEST, with_device(OWNERS_GUEST, OWNERS_CARD)):
         edited = xml
-        for pci in edits:
-            edited = edit_guest(edited, "left", pci)
-            assert not needs_edit(edited, "left", pci)
+        for pci, takes_usb in edits:
+            edited = edit_guest(edited, "left", pci, takes_usb=takes_usb)
+            assert not needs_edit(edited, "left", pci, takes_usb=takes_usb)
         assert restore_guest(edited, xml) == xml
 
 

@@ -98,7 +98,8 @@ class Machine:
             case EditGuest():
                 guest = self.guest(step.uuid)
                 self.kept.setdefault(guest.uuid, guest.xml)
-                self._define(guest, edit_guest(guest.xml, step.seat, step.pci))
+                edited = edit_guest(guest.xml, step.seat, step.pci, takes_usb=step.takes_usb)
+                self._define(guest, edited)
             case ResizeGuest():
                 guest = self.guest(step.uuid)
                 self._define(guest, resize_guest(guest.xml, step.guest))
