@@ -84,10 +84,15 @@ def _plain(value: object) -> object:
 
 def status(args: argparse.Namespace) -> int:
     """Show which seat has what now."""
+    from time import time
+
     from phyllome_seat.model.status import find_status, render_status
+    from phyllome_seat.system.state import read_lending
+    from phyllome_seat.system.sysfs import Sysfs
 
     wish = read_wish(args, missing_is_empty=True)
-    status = find_status(wish, read_host(args, guests=True))
+    lending = read_lending(Sysfs(args.sysroot))
+    status = find_status(wish, read_host(args, guests=True), lending, time())
     if args.json:
         import json
 

@@ -66,7 +66,8 @@ class Kept:
 class Reconciled:
     """The steps that make running guests have what their seats are to have, detaching first.
 
-    Empty ``steps`` and no ``again_s``: nothing is to be done until something happens.
+    Empty ``steps`` and no ``again_s``: nothing is to be done until something happens. ``owners``
+    has every device that is plugged in and a seat's, wherever it is now.
     """
 
     steps: tuple[UsbStep, ...] = ()
@@ -74,6 +75,7 @@ class Reconciled:
     lending: Lending = NOTHING_SAID
     ended: tuple[Lend, ...] = ()
     again_s: float | None = None
+    owners: tuple[tuple[UsbDevice, Owner], ...] = ()
 
 
 def reconcile(
@@ -132,7 +134,8 @@ class _Comparison:
             detach = self._detach()
             steps = [*detach, *self._attach(detach)]
         lending = Lending(self.lends, self.released)
-        return Reconciled(tuple(steps), tuple(self.kept), lending, self.ended, self.again_s)
+        owners = tuple((device, owner) for device, owner in self.owners.items() if owner)
+        return Reconciled(tuple(steps), tuple(self.kept), lending, self.ended, self.again_s, owners)
 
     def _again(self, at_s: float) -> None:
         self.again_s = at_s if self.again_s is None else min(self.again_s, at_s)

@@ -7,22 +7,29 @@ from collections.abc import Iterable
 from phyllome_seat.model.address import UsbPort
 from phyllome_seat.model.devices import Guest, Host, PciDevice, UsbDevice
 from phyllome_seat.model.errors import AssignmentError
+from phyllome_seat.model.lend import NOTHING_SAID, Lending
 from phyllome_seat.model.match import find_controller, find_gpu, gpu_functions, name_monitor
 from phyllome_seat.model.match_usb import find_devices, find_ports
 from phyllome_seat.model.seat import DeviceMatch, PciMatch, PortMatch, Seat, UsbMatch, Wish
+from phyllome_seat.model.status_usb import find_usb_status, render_usb_status
 
 VERSION = 1
 
 
-def find_status(wish: Wish, host: Host) -> dict[str, object]:
+def find_status(
+    wish: Wish, host: Host, lending: Lending = NOTHING_SAID, now_s: float = 0.0
+) -> dict[str, object]:
     """Return the status as JSON holds it: seats in the file's order, then what is ours elsewhere.
 
     *shape*: ``{"phyllome_seat_status": 1, "seats": [...], "pending": [...], "bound": [...],
-    "guests": "asked" | "not asked"}``.
+    "asked": [...], "guests": "asked" | "not asked"}``; ``usb`` of each seat, and ``asked`` for what
+    is in no seat's place, are as `find_usb_status` says.
     """
+    usb = find_usb_status(wish, host, lending, now_s)
     return {
         "phyllome_seat_status": VERSION,
-        "seats": [_seat(seat, host) for seat in wish.seats],
+        "seats": [_seat(seat, host) | {"usb": usb.get(seat.name, [])} for seat in wish.seats],
+        "asked": usb.get("", []),
         "bound": [
             {
                 "address": str(item.address),
@@ -143,11 +150,13 @@ def render_status(status: dict[str, object]) -> str:
         devices = seat["devices"]
         assert isinstance(devices, list)
         lines += [f"  {device}" for device in devices]
+        lines += [f"  {render_usb_status(entry)}" for entry in _listed(seat, "usb")]
     for item in _listed(status, "pending"):
         holders = item["holders"]
         assert isinstance(holders, list)
         held = f" (held by {', '.join(holders)})" if holders else ""
         lines.append(f"{item['address']}: {item['doing']} {item['driver']} pending{held}")
+    lines += [render_usb_status(entry) for entry in _listed(status, "asked")]
     known = {seat["seat"] for seat in _listed(status, "seats")}
     for item in _listed(status, "bound"):
         if item["seat"] not in known:

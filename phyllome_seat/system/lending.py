@@ -51,30 +51,55 @@ def attach_usb(
     guest is off or does not take it: then nothing is lent.
     """
     sysfs, state = Sysfs("/"), State("/")
-    (named,) = chosen(wish, (seat,))
-    with state.lock("phyllome-seat attach", lock_wait_s), connect(uri) as connected:
-        libvirt = needed(connected)
+    with state.lock("phyllome-seat attach", lock_wait_s), connect(uri) as libvirt:
         prepare(sysfs, state)
-        host = scan(sysfs, guests=libvirt.read_guests)
-        device = find_usb(host, what)
-        guest = _running(host, named)
-        before = state.read_lending()
-        owner = find_owner(assign_usb(wish, host)[0], device)
-        after = _without(before, device)
-        is_own = owner is not None and owner.seat == seat and until is None
-        if not is_own:
-            lend = _lend(device, seat, until or "stop", for_s, time.time())
-            after = Lending((*after.lends, lend), after.released)
-        state.write_lending(after)
-        settled = settle_usb(wish, sysfs, state, libvirt, say=say)
-        if not _has(libvirt, guest, device, seat):
-            state.write_lending(before)
-            words = [str(k) for k in settled.kept if k.device.port == device.port]
-            words += [str(f) for f in settled.failed]
-            raise ApplyError(
-                words[0] if words else f"{device.port} ({device.name}) went meanwhile",
-                hint="nothing is lent",
-            )
+        return lend(
+            wish,
+            what,
+            seat,
+            until=until,
+            for_s=for_s,
+            sysfs=sysfs,
+            state=state,
+            libvirt=needed(libvirt),
+            say=say,
+        )
+
+
+def lend(
+    wish: Wish,
+    what: str,
+    seat: str,
+    *,
+    until: str | None,
+    for_s: float | None,
+    sysfs: Sysfs,
+    state: State,
+    libvirt: Libvirt,
+    say: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Do what `attach_usb` says for who holds the lock already."""
+    (named,) = chosen(wish, (seat,))
+    host = scan(sysfs, guests=libvirt.read_guests)
+    device = find_usb(host, what)
+    guest = _running(host, named)
+    before = state.read_lending()
+    owner = find_owner(assign_usb(wish, host)[0], device)
+    after = _without(before, device)
+    is_own = owner is not None and owner.seat == seat and until is None
+    if not is_own:
+        new = _lend(device, seat, until or "stop", for_s, time.time())
+        after = Lending((*after.lends, new), after.released)
+    state.write_lending(after)
+    settled = settle_usb(wish, sysfs, state, libvirt, say=say)
+    if not _has(libvirt, guest, device, seat):
+        state.write_lending(before)
+        words = [str(k) for k in settled.kept if k.device.port == device.port]
+        words += [str(f) for f in settled.failed]
+        raise ApplyError(
+            words[0] if words else f"{device.port} ({device.name}) went meanwhile",
+            hint="nothing is lent",
+        )
     end = "as its own" if is_own else _end(until, for_s)
     return f"{device.port} ({device.name}) is in guest {guest.name} of seat {seat} {end}"
 
@@ -101,22 +126,35 @@ def detach_usb(
     *errors*: UnknownDeviceError; ApplyError where a guest keeps it.
     """
     sysfs, state = Sysfs("/"), State("/")
-    with state.lock("phyllome-seat detach", lock_wait_s), connect(uri) as connected:
-        libvirt = needed(connected)
+    with state.lock("phyllome-seat detach", lock_wait_s), connect(uri) as libvirt:
         prepare(sysfs, state)
-        host = scan(sysfs, guests=libvirt.read_guests)
-        device = find_usb(host, what)
-        before = state.read_lending()
-        after = _without(before, device)
-        was_lent = len(after.lends) < len(before.lends)
-        owner = find_owner(assign_usb(wish, host)[0], device)
-        if not was_lent and owner is not None and device.port is not None:
-            after = Lending(after.lends, (*after.released, _release(device, time.time())))
-        state.write_lending(after)
-        settled = settle_usb(wish, sysfs, state, libvirt, say=say)
-        if settled.failed:
-            raise ApplyError(str(settled.failed[0]))
-        return _whose(libvirt, device, is_released=not was_lent and owner is not None)
+        return take_back(wish, what, sysfs=sysfs, state=state, libvirt=needed(libvirt), say=say)
+
+
+def take_back(
+    wish: Wish,
+    what: str,
+    *,
+    sysfs: Sysfs,
+    state: State,
+    libvirt: Libvirt,
+    say: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Do what `detach_usb` says for who holds the lock already."""
+    host = scan(sysfs, guests=libvirt.read_guests)
+    device = find_usb(host, what)
+    before = state.read_lending()
+    after = _without(before, device)
+    was_lent = len(after.lends) < len(before.lends)
+    owner = find_owner(assign_usb(wish, host)[0], device)
+    is_released = not was_lent and owner is not None
+    if is_released and device.port is not None:
+        after = Lending(after.lends, (*after.released, _release(device, time.time())))
+    state.write_lending(after)
+    settled = settle_usb(wish, sysfs, state, libvirt, say=say)
+    if settled.failed:
+        raise ApplyError(str(settled.failed[0]))
+    return _whose(libvirt, device, is_released=is_released)
 
 
 def _running(host: Host, seat: Seat) -> Guest:

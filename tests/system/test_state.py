@@ -9,9 +9,10 @@ import sys
 import pytest
 
 from phyllome_seat.model import plan_rules, rules
-from phyllome_seat.model.address import PciAddress, PciId
+from phyllome_seat.model.address import PciAddress, PciId, UsbId, UsbPort
 from phyllome_seat.model.devices import BeforeBind, Pending
 from phyllome_seat.model.errors import StateFileError
+from phyllome_seat.model.lend import Lend, Lending, Released
 from phyllome_seat.system.state import HEADER, RELOAD, RULES, State, read_state
 from phyllome_seat.system.sysfs import Sysfs
 
@@ -183,3 +184,53 @@ def test_killed_at_the_first_write_ever_nothing_or_the_new_is_there(tmp_path):
         assert read_state(Sysfs(str(root)))[3] in ((), (UUID,))
 
     assert kills >= 6  # and four folders are made
+
+
+SAID = Lending(
+    (
+        Lend(UsbPort.parse("0000:00:14.0/usb2/4.1"), UsbId(1, 2), 'a"b\\', "left", since_s=5.0),
+        Lend(
+            UsbPort.parse("0000:00:14.0/usb3/2"), UsbId(1, 2), None, "right", "time", 9.5, 5.0, 6.0
+        ),
+    ),
+    (Released(UsbPort.parse("0000:00:14.0/usb2/1"), UsbId(3, 4), "S", 1, 9, 5.0),),
+)
+
+
+def test_what_was_lent_and_taken_back_is_read_as_it_was_written(tmp_path):
+    state = State(str(tmp_path))
+    assert state.read_lending() == Lending()
+
+    state.write_lending(SAID)
+
+    assert state.read_lending() == SAID
+    state.write_lending(Lending())
+    assert not (tmp_path / "run/phyllome-seat/lends").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('"left"', "5"),
+        ('"time"', '"never"'),
+        ("9.5", '"soon"'),
+        ("9.5", "NaN"),
+        ("9.5", "true"),
+        ("usb3/2", "usb4/2"),
+        ('"0001:0002"', '"1:2"'),
+        ('"lends"', '"lend"'),
+        ('"number": 9', '"number": 9.0'),
+        ("[{", "[5,{"),
+        ("{", "["),
+    ],
+)
+def test_lends_that_do_not_parse_are_said_and_not_passed_over(tmp_path, change):
+    state = State(str(tmp_path))
+    state.write_lending(SAID)
+    file = tmp_path / "run/phyllome-seat/lends"
+    broken = file.read_text().replace(*change, 1)
+    assert broken != file.read_text()
+    file.write_text(broken)
+
+    with pytest.raises(StateFileError, match="/run/phyllome-seat/lends: "):
+        state.read_lending()
