@@ -19,12 +19,15 @@ CALLS = (
     "rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir"
 )
 TRACE = "/run/kill-trace"
-STRACE = ("strace", "--follow-forks", "--seccomp-bpf", "--quiet=all", f"--output={TRACE}")
+STRACE = ("strace", "--follow-forks", "--quiet=all", f"--output={TRACE}")
+# What is killed must not be passed over: strace 6.1 injects nothing with this option.
+QUICK = "--seccomp-bpf"
 
 
 def count(command: str) -> dict[str, int]:
     """Return the most calls of each kind that one process made."""
-    subprocess.run([*STRACE, f"--trace={CALLS}", "phyllome-seat", command], check=True)
+    argv = [*STRACE, QUICK, f"--trace={CALLS}", "phyllome-seat", command]
+    subprocess.run(argv, check=True)
     with open(TRACE) as trace:  # noqa: PTH123 - a start without pathlib
         made = Counter(
             tuple(found.groups()) for found in re.finditer(r"^(\d+) +(\w+)\(", trace.read(), re.M)
