@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from phyllome_seat.model.climb import Climb
-
 
 def identify(args: argparse.Namespace) -> int:
     """Wait for a press, then climb from where it came."""
@@ -24,7 +22,10 @@ def identify(args: argparse.Namespace) -> int:
 
 
 def _press(args: argparse.Namespace) -> int:
+    from phyllome_seat.model.climb import climb
     from phyllome_seat.model.climb_text import climb_json, render_climb
+    from phyllome_seat.system.scan import scan
+    from phyllome_seat.system.sysfs import Sysfs
 
     whose = f"of seat {args.seat}" if args.seat else "you want to identify"
     print(
@@ -34,7 +35,8 @@ def _press(args: argparse.Namespace) -> int:
         flush=True,
     )
     with ended_by_signals():
-        found = hear_and_climb(args.seat or "this", args.timeout)
+        node = hear(args.timeout)
+    found = climb(scan(Sysfs("/")), node, args.seat or "this")
     if args.json:
         _print_json(climb_json(found))
     else:
@@ -59,7 +61,7 @@ def _sockets(args: argparse.Namespace) -> int:
     whose = f"seat {args.seat}" if args.seat else "a seat"
     learned = []
     with ended_by_signals(), ExitStack() as cleanup:
-        terminal = cleanup.enter_context(_terminal())
+        terminal = cleanup.enter_context(terminal_of_this())
         changes = cleanup.enter_context(UdevEvents("usb"))
         print(
             f"plug a stick, or anything, into each socket that {whose} is to have, one after the "
@@ -101,7 +103,7 @@ def _monitors(args: argparse.Namespace) -> int:
     need_root(args, "identify --monitors draws on the cards")
     host = scan(Sysfs("/"))
     monitors = numbered(host)
-    with ended_by_signals(), _terminal() as terminal:
+    with ended_by_signals(), terminal_of_this() as terminal:
         print(
             f"each monitor shows its number (Enter ends, so do {args.timeout:g} s)",
             file=sys.stderr,
@@ -121,7 +123,7 @@ def _monitors(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _terminal() -> Iterator[int | None]:
+def terminal_of_this() -> Iterator[int | None]:
     """The terminal this was started from, for a ``with``; None without one."""
     import os
 
@@ -135,23 +137,19 @@ def _terminal() -> Iterator[int | None]:
             os.close(terminal)
 
 
-def hear_and_climb(seat: str, timeout_s: float) -> Climb:
-    """Return the way up from what is pressed next. *errors*: NothingPressedError."""
-    from phyllome_seat.model.climb import climb
+def hear(timeout_s: float) -> str:
+    """Return the node of what is pressed next. *errors*: NothingPressedError."""
     from phyllome_seat.system.identify import wait_press
-    from phyllome_seat.system.scan import scan
-    from phyllome_seat.system.sysfs import Sysfs
     from phyllome_seat.system.udev_events import NoUdevError, UdevEvents
 
     with ExitStack() as cleanup:
-        terminal = cleanup.enter_context(_terminal())
+        terminal = cleanup.enter_context(terminal_of_this())
         try:
             changes = cleanup.enter_context(UdevEvents("input"))
         except NoUdevError as error:
             print(f"what is plugged in from now on is not heard: {error.hint}", file=sys.stderr)
             changes = None
-        press = wait_press(timeout_s=timeout_s, terminal=terminal, changes=changes)
-    return climb(scan(Sysfs("/")), press.node, seat)
+        return wait_press(timeout_s=timeout_s, terminal=terminal, changes=changes).node
 
 
 @contextmanager

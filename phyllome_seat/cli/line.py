@@ -157,6 +157,30 @@ def _takes_seat_and_until(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _takes_answers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seats", metavar="NAMES", help="the seats' names: left,right")
+    parser.add_argument(
+        "--seat",
+        action="append",
+        default=[],
+        metavar="ANSWER",
+        help="NAME:KEY=VALUE; keys: keyboard, mouse (USB place, none),\n"
+        "monitor (number, serial, none), guest (domain, create,\n"
+        "none), cpus, memory, disk, firmware",
+    )
+    parser.add_argument(
+        "--console", choices=("keep", "none"), help="what becomes of the host's screen"
+    )
+    parser.add_argument("--yes", action="store_true", help="ask nothing; take what is proposed")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=120.0,
+        metavar="S",
+        help="seconds for a press (%(default)s)",
+    )
+
+
 # name: what it does, in words; where beside this module it is done; what may follow the name
 COMMANDS: dict[str, Command] = {
     "scan": (
@@ -168,6 +192,11 @@ COMMANDS: dict[str, Command] = {
         "say which keyboard or mouse it is: press it",
         "identify.identify",
         (_takes_press, _takes_json),
+    ),
+    "init": (
+        "ask who sits where, and write the seat file",
+        "init.init",
+        (_takes_seat_file, _takes_answers),
     ),
     "plan": (
         "say what apply would do, and do nothing",

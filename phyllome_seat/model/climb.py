@@ -220,7 +220,10 @@ def _twins(host: Host, device: UsbDevice) -> tuple[str, ...]:
     same = [
         other
         for other in host.usb
-        if other.id == device.id and other != device and not other.remembered and other.port
+        if (other.id, other.name) == (device.id, device.name)
+        and other != device
+        and not other.remembered
+        and other.port
     ]
     if not same:
         return ()

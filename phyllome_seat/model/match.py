@@ -139,7 +139,7 @@ def find_companions(
     return ()
 
 
-def _is_meant(match: MonitorMatch, monitor: Monitor) -> bool:
+def is_meant(match: MonitorMatch, monitor: Monitor) -> bool:
     """Whether every part that a match gives is what the monitor says."""
     number = None if monitor.serial_number is None else str(monitor.serial_number)
     return (
@@ -155,7 +155,7 @@ def _in_words(match: MonitorMatch) -> str:
 
 
 def _found(host: Host, match: MonitorMatch) -> tuple[Connector, ...]:
-    return tuple(c for c in host.connectors if c.monitor and _is_meant(match, c.monitor))
+    return tuple(c for c in host.connectors if c.monitor and is_meant(match, c.monitor))
 
 
 def _seen(host: Host) -> str:

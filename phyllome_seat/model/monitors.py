@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from phyllome_seat.model.devices import Connector, Host
+from phyllome_seat.model.edid import Monitor
 from phyllome_seat.model.match import label, name_monitor
+from phyllome_seat.model.seat import MonitorMatch
 
 HELD = "a desktop shows its own picture there"
 
@@ -12,6 +14,17 @@ def numbered(host: Host) -> tuple[tuple[int, Connector], ...]:
     """Return every monitor that is there, or was before its card left the host, from 1 on."""
     there = [c for c in host.connectors if c.connected or (c.remembered and c.monitor)]
     return tuple(enumerate(there, 1))
+
+
+def monitor_match(monitor: Monitor | None) -> MonitorMatch | None:
+    """Return how a seat file names a monitor, None for one that says nothing of itself."""
+    if monitor is None:
+        return None
+    number = str(monitor.serial_number) if monitor.serial_number else None
+    serial = monitor.serial or number
+    if monitor.name is None and serial is None:
+        return None
+    return MonitorMatch(None if monitor.name else monitor.maker, monitor.name, serial)
 
 
 def render_monitor(number: int, connector: Connector, host: Host, dark: str = "") -> str:

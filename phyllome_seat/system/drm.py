@@ -3,7 +3,8 @@
 Mode setting by the oldest calls, which every driver has: drm-kms(7), and the structs of
 include/uapi/drm/drm_mode.h. A card listens to one master at a time: while a desktop is that, nobody
 else can show anything (drivers/gpu/drm/drm_auth.c). When the last program closes a card, the kernel
-puts its text console back by itself: also after SIGKILL.
+puts its text console back by itself, also after SIGKILL, and on a screen that was off before, too:
+there it is black (seen with bochs-drm in 6.12; drm_lastclose(), drivers/gpu/drm/drm_file.c).
 """
 
 from __future__ import annotations

@@ -55,6 +55,10 @@ class NothingPressedError(PhyllomeSeatError):
     """Nobody pressed anything in time, or somebody pressed Esc."""
 
 
+class EscapedError(NothingPressedError):
+    """Somebody pressed Esc."""
+
+
 class Press:
     """Where a press came from: the name of its node, as of this moment."""
 
@@ -94,8 +98,8 @@ def wait_press(
         )
 
 
-def _ended() -> NothingPressedError:
-    return NothingPressedError("ended by Esc: nothing was identified")
+def _ended() -> EscapedError:
+    return EscapedError("ended by Esc: nothing was identified")
 
 
 class _Nodes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 
-VT = 2
+VT = 8  # logind starts a login on the first six when they are shown: NAutoVTs, logind.conf(5)
 _SHOW = f"""
 import fcntl
 VT_ACTIVATE, VT_WAITACTIVE = 0x5606, 0x5607  # include/uapi/linux/vt.h
@@ -16,13 +16,12 @@ with open("/dev/tty0", "wb", buffering=0) as console:
 
 
 class Console:
-    """One program at a time on the second text console, with that console as its terminal."""
+    """One program at a time on a text console of its own, with that console as its terminal."""
 
     def __init__(self, pc, keyboard="host-keyboard"):
         self.pc = pc
         self.keyboard = keyboard
         self.unit = None
-        pc.run("systemctl stop getty@tty2 autovt@tty2", check=False)
         pc.run(["python3", "-c", _SHOW])
 
     def start(self, line):
@@ -41,7 +40,7 @@ class Console:
             [
                 *("systemd-run", "--quiet", "--unit", self.unit, "--remain-after-exit"),
                 *(f"--property={text}" for text in properties),
-                *("/bin/sh", "-c", f"printf '\\033[2J\\033[H'; {line}"),
+                *("/bin/sh", "-c", f"stty sane; printf '\\033[2J\\033[H'; {line}"),
             ]
         )
 

@@ -94,7 +94,7 @@ def test_a_keyboard_behind_a_hub_is_traced_to_its_hub_controller_and_group(story
         "/root/pasted.yaml",
         f"version: 1\nseats:\n  left:\n    usb:\n      - {found['lines'][0]['usb']}\n",
     )
-    assert "usb2 3.1" in story.command("plan", "-f", "/root/pasted.yaml").replace("/3.1", " 3.1")
+    assert f"below {HOST_USB}" in story.command("plan", "-f", "/root/pasted.yaml")
 
 
 def test_a_click_identifies_a_pointer_whose_whole_controller_can_go(story):
@@ -148,8 +148,8 @@ def test_what_was_pressed_reaches_no_shell_and_the_keyboard_is_everyones_again(s
         "ls -l /proc/$(pgrep -f 'phyllome-seat identif[y]' | tail -1)/fd | grep -q event0"
     )
     story.pc.press("behind-hub", "x")
-    shown = "\n".join(console.wait_for("behind QEMU USB Hub"))
-    assert "this port can go to seat left" in shown
+    shown = "\n".join(console.wait_for("behind QEMU QEMU USB Hub"))
+    assert "only this port can go to seat left" in shown
 
     story.listen()
     story.pc.type("behind-hub", "after\n")
@@ -193,6 +193,6 @@ def test_each_monitor_shows_its_number_and_then_what_it_showed_before(story):
     named = {m["serial"]: m["number"] for m in monitors if m["not_shown"] is None}
     assert shown == {"console": named["H0001"], "left": named["8KTXF13"], "right": named["104NTAB"]}
     after = {card: story.pc.picture(card) for card in cards}
-    assert {card: picture.rgb for card, picture in after.items()} == {
-        card: picture.rgb for card, picture in before.items()
-    }
+    assert {number_on(picture) for picture in after.values()} == {None}
+    changed = sum(map(int.__ne__, after["console"].rgb, before["console"].rgb))
+    assert changed < 2000  # the console's text is back; its cursor blinks

@@ -1,0 +1,245 @@
+"""`init`: the conversation that ends in a seat file, or the diff of one whose hardware moved."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from phyllome_seat.cli.identify import ended_by_signals, hear, terminal_of_this
+from phyllome_seat.cli.inputs import DONE, MACHINE_SAYS_NO, SEAT_FILE, agree, need_root, read_host
+from phyllome_seat.model.answer import AnswerError, take
+from phyllome_seat.model.answered import build_wish, find_conflicts
+from phyllome_seat.model.conversation import NONE, SEAT_KEYS, Answers, next_question
+from phyllome_seat.model.errors import AssignmentError, PhyllomeSeatError
+from phyllome_seat.model.value import replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from phyllome_seat.model.conversation import Question
+    from phyllome_seat.model.devices import Host
+    from phyllome_seat.model.seat import Wish
+
+
+def init(args: argparse.Namespace) -> int:
+    """Ask, write the seat file, show the plan; nothing is changed before the last yes."""
+    need_root(args, "init listens to keyboards and writes the seat file")
+    path = Path(args.file or "/" + SEAT_FILE)
+    given = _given(args)
+    with ended_by_signals():
+        host = read_host(args, guests=True)
+        old = _read(path)
+        if old is not None and not given:
+            return _follow(args, host, path, old)
+        new = _render(_converse(args, host, given))
+        return _offer(args, path, old, new)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8", "backslashreplace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise PhyllomeSeatError(f"{path}: {error.strerror}", hint="name another by -f") from error
+
+
+def _given(args: argparse.Namespace) -> dict[str, str]:
+    """Return the answers that the command line gives, by the keys of their questions."""
+    given = {} if args.seats is None else {"seats": args.seats}
+    for text in args.seat:
+        place, equals, value = text.partition("=")
+        name, colon, key = place.partition(":")
+        if not (equals and colon and key in SEAT_KEYS):
+            keys = ", ".join(SEAT_KEYS)
+            raise AnswerError(
+                f"--seat {text}: expected NAME:KEY=VALUE", hint=f"KEY is one of {keys}"
+            )
+        given[f"{name}.{key}"] = value
+    return given
+
+
+# ── a seat file that is there ───────────────────────────────────────────────────────────────────
+
+
+def _follow(args: argparse.Namespace, host: Host, path: Path, old: str) -> int:
+    """Offer the seat file with new places for what moved."""
+    from phyllome_seat.model.remap import edit_text, remap
+    from phyllome_seat.model.seat_file import parse_wish
+
+    wish = parse_wish(old, str(path))
+    found = remap(wish, host)
+    for sentence in (*found.reasons, *found.left):
+        print(sentence)
+    if not found.edits:
+        if found.left:
+            print("nothing was found elsewhere; `init --seats NAME,...` begins anew")
+            return MACHINE_SAYS_NO
+        print(f"all that {path} names is where it says; `init --seats NAME,...` begins anew")
+        return _plan(args, path)
+    new = edit_text(old, found)
+    if new is None or parse_wish(new, str(path)) != found.wish:
+        new = _render(found.wish)
+    return _offer(args, path, old, new)
+
+
+# ── the conversation ────────────────────────────────────────────────────────────────────────────
+
+
+def _converse(args: argparse.Namespace, host: Host, given: dict[str, str]) -> Wish:
+    """Return the seat file that the answers mean."""
+    if not args.yes:
+        print("Ctrl-C ends this at any time, and nothing is changed. Enter takes what is in [ ].")
+    answers, left = Answers(), dict(given)
+    while question := next_question(host, answers):
+        said = left.pop(question.key, None)
+        if said is None and args.yes:
+            said = _default(question)
+        if said is not None:
+            answers = take(host, answers, question.key, said)
+        else:
+            host, answers = _ask_until(args, host, answers, question)
+    if left:
+        raise AnswerError(
+            f"{next(iter(left))} was answered and not asked", hint="name its seat in --seats"
+        )
+    return _settle(args, host, answers)
+
+
+def _default(question: Question) -> str:
+    if question.default is None:
+        option = question.key.replace(".", ":", 1)
+        raise AnswerError(
+            f"{question.key} is not known", hint=f"say --seat {option}=..., a USB place or none"
+        )
+    return question.default
+
+
+def _ask_until(
+    args: argparse.Namespace, host: Host, answers: Answers, question: Question
+) -> tuple[Host, Answers]:
+    """Ask until an answer fits; return the machine as it then was, and what is known."""
+    while True:
+        try:
+            if question.press:
+                host, said = _hear(args, host, question)
+            else:
+                said = _ask(host, question)
+            answers = take(host, answers, question.key, said)
+        except AnswerError as error:
+            print(f"  {error}" + (f" ({error.hint})" if error.hint else ""))
+            continue
+        return host, answers
+
+
+def _ask(host: Host, question: Question) -> str:
+    if question.look:
+        _show_numbers(host)
+    for choice in question.choices:
+        print(f"  {choice}")
+    default = "" if question.default is None else f" [{question.default}]"
+    try:
+        return input(f"{question.text}{default}: ").strip() or question.default or ""
+    except EOFError:
+        raise PhyllomeSeatError(
+            f"{question.key} was not answered: nothing was changed",
+            hint="answer by options, `phyllome-seat init --help`, or in a terminal",
+        ) from None
+
+
+def _hear(args: argparse.Namespace, host: Host, question: Question) -> tuple[Host, str]:
+    """Return where a press came from, with the machine as it is now; "none" after Esc."""
+    from phyllome_seat.model.climb import climb
+    from phyllome_seat.system.identify import EscapedError
+    from phyllome_seat.system.scan import scan
+    from phyllome_seat.system.sysfs import Sysfs
+
+    print(f"{question.text} …", flush=True)
+    try:
+        node = hear(args.timeout)
+    except EscapedError:
+        print("  none")
+        return host, NONE
+    now = replace(scan(Sysfs("/")), guests=host.guests)
+    found = climb(now, node, question.key.partition(".")[0])
+    for words in ([found.device.name] if found.device else []) + list(found.words[-1:]):
+        print(f"  {words}")
+    return now, node
+
+
+def _show_numbers(host: Host) -> None:
+    """Show the monitors' numbers until Enter, where that can be."""
+    from phyllome_seat.model.monitors import numbered
+    from phyllome_seat.system.identify_monitors import show_numbers
+    from phyllome_seat.system.sysfs import Sysfs
+    from phyllome_seat.system.terminal import wait_enter
+
+    monitors = numbered(host)
+    print("each monitor shows its number; look, then press Enter to go on", flush=True)
+    with terminal_of_this() as terminal, show_numbers(Sysfs("/"), monitors) as dark:
+        if len(dark) < len(monitors):
+            wait_enter(terminal, 30.0)
+    for number, why in dark.items():
+        print(f"  {number} is not shown: {why}")
+
+
+def _settle(args: argparse.Namespace, host: Host, answers: Answers) -> Wish:
+    """Return a wish that fits; the host's console is given up only when that is said."""
+    wish = build_wish(host, answers, args.console or "keep")
+    conflicts = find_conflicts(host, wish)
+    if conflicts and args.console is None:
+        without = build_wish(host, answers, "none")
+        if not find_conflicts(host, without) and not args.yes:
+            for sentence in conflicts:
+                print(f"  {sentence}")
+            if agree("Give these up (`console: none`)? The host is then reached by SSH."):
+                return without
+    if conflicts:
+        raise AssignmentError(conflicts, hint="nothing was written: answer otherwise")
+    return wish
+
+
+# ── the end ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _render(wish: Wish) -> str:
+    from phyllome_seat.model.seat_file import render_wish
+
+    return render_wish(wish)
+
+
+def _offer(args: argparse.Namespace, path: Path, old: str | None, new: str) -> int:
+    """Show what would be written, write it after a yes, and show what `apply` would do."""
+    from phyllome_seat.system.files import write_file
+
+    if old == new:
+        print(f"{path} says that already")
+        return _plan(args, path)
+    sys.stdout.write("\n" + (_diff(path, old, new) if old is not None else new) + "\n")
+    if not args.yes and not agree(f"Write {path}?"):
+        print("nothing was written")
+        return MACHINE_SAYS_NO
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_file(str(path), new.encode())
+    except OSError as error:
+        raise PhyllomeSeatError(f"{path}: {error.strerror}") from error
+    print(f"{path} is written; `sudo phyllome-seat apply` would do:")
+    return _plan(args, path)
+
+
+def _diff(path: Path, old: str, new: str) -> str:
+    from difflib import unified_diff
+
+    lines = unified_diff(
+        old.splitlines(keepends=True), new.splitlines(keepends=True), str(path), f"{path} (new)"
+    )
+    return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
+
+
+def _plan(args: argparse.Namespace, path: Path) -> int:
+    from phyllome_seat.cli.look import plan
+
+    args.file, args.host, args.json = str(path), None, False
+    return plan(args) or DONE
