@@ -12,6 +12,7 @@ from phyllome_seat.model.devices import Host, InputDevice, PciDevice, UsbDevice
 from phyllome_seat.model.errors import AssignmentError, PhyllomeSeatError
 from phyllome_seat.model.match import label
 from phyllome_seat.model.match_usb import find_peer, name_usb
+from phyllome_seat.model.printable import printable
 from phyllome_seat.model.seat import DeviceMatch, PciMatch, PortMatch, Seat, UsbMatch, Wish
 from phyllome_seat.model.value import dataclass
 
@@ -129,7 +130,7 @@ def offer(
         PciMatch(controller.address, plain_id(controller)),
         port_match(controller, ports),
     ]
-    if device.serial:
+    if device.serial and printable(device.serial) == device.serial:
         matches.append(DeviceMatch(device.id, device.serial))
     return tuple(_judged(host, match, seat) for match in matches)
 

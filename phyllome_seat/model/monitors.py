@@ -5,6 +5,7 @@ from __future__ import annotations
 from phyllome_seat.model.devices import Connector, Host
 from phyllome_seat.model.edid import Monitor
 from phyllome_seat.model.match import label, name_monitor
+from phyllome_seat.model.printable import printable
 from phyllome_seat.model.seat import MonitorMatch
 
 HELD = "a desktop shows its own picture there"
@@ -21,10 +22,16 @@ def monitor_match(monitor: Monitor | None) -> MonitorMatch | None:
     if monitor is None:
         return None
     number = str(monitor.serial_number) if monitor.serial_number else None
-    serial = monitor.serial or number
-    if monitor.name is None and serial is None:
+    serial = _writable(monitor.serial) or number
+    name = _writable(monitor.name)
+    if name is None and serial is None:
         return None
-    return MonitorMatch(None if monitor.name else monitor.maker, monitor.name, serial)
+    return MonitorMatch(None if name else _writable(monitor.maker), name, serial)
+
+
+def _writable(text: str | None) -> str | None:
+    """Return what a file can say as it is, and read back; None for any other text."""
+    return text if text and printable(text) == text else None
 
 
 def render_monitor(number: int, connector: Connector, host: Host, dark: str = "") -> str:

@@ -47,16 +47,17 @@ class Console:
     def screen(self):
         """Return what the console shows, a line each."""
         text = self.pc.run(f"python3 -c {shlex.quote(_READ)}").stdout
-        return [line.rstrip() for line in text.splitlines()]
+        return text.splitlines()
 
-    def wait_for(self, words, timeout_s=40.0):
-        """Return the screen once it shows these words; lines are joined for long sentences."""
+    def wait_for(self, words, timeout_s=40.0, count=1):
+        """Return the screen once it shows these words so often; long sentences go over lines."""
         deadline = time.monotonic() + timeout_s
         while True:
             lines = self.screen()
-            if words in "\n".join(lines) or words in "".join(lines):
+            if "".join(lines).count(words) >= count:
                 return lines
-            assert time.monotonic() < deadline, f"{words!r} did not come:\n" + "\n".join(lines)
+            shown = "\n".join(map(str.rstrip, lines))
+            assert time.monotonic() < deadline, f"{words!r} did not come:\n{shown}"
             time.sleep(0.3)
 
     def type(self, text):

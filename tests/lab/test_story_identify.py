@@ -140,6 +140,20 @@ def test_a_keyboard_that_is_plugged_in_meanwhile_is_heard(story):
     story.pc.wait("test $(ls -d /dev/input/by-path/*event-kbd | wc -l) -ge 3")
 
 
+def test_a_socket_is_learned_by_a_plug_with_both_its_speeds(story):
+    pc = story.pc
+    pc.run("(phyllome-seat identify --ports left --timeout 6 --json) >/root/out 2>/root/err &")
+    pc.wait("grep -q 'plug a stick' /root/err")
+    pc.plug(LATE, "host-usb")
+    pc.wait("! pgrep -f 'identif[y] --ports'", timeout_s=60)
+    pc.unplug("late")
+
+    (socket,) = json.loads(pc.get("/root/out"))["sockets"]
+
+    assert socket["ports"] == [f"{HOST_USB}/usb2/4", f"{HOST_USB}/usb3/4"]
+    assert socket["line"].startswith(f'port: {{controller: "{HOST_USB}", id: "1b36:000d"')
+
+
 def test_what_was_pressed_reaches_no_shell_and_the_keyboard_is_everyones_again(story):
     console = Console(story.pc)
     console.start('phyllome-seat identify left; read -r line; echo "got:$line:"')
