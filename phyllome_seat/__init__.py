@@ -15,6 +15,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from phyllome_seat.model.assign import assign
+    from phyllome_seat.model.climb import climb
     from phyllome_seat.model.devices import Host
     from phyllome_seat.model.edid import Monitor, parse_edid
     from phyllome_seat.model.errors import PhyllomeSeatError
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from phyllome_seat.model.plan import plan, plan_revert
     from phyllome_seat.model.protect import protect
     from phyllome_seat.model.reconcile import reconcile
+    from phyllome_seat.model.remap import remap
     from phyllome_seat.model.seat import Seat, Wish
     from phyllome_seat.model.seat_file import parse_wish, render_wish
+    from phyllome_seat.system.identify import wait_press
     from phyllome_seat.system.scan import scan
     from phyllome_seat.system.seating import apply_wish, revert, start_seats, stop_seats
     from phyllome_seat.system.sysfs import Sysfs
@@ -33,6 +36,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "assign": "model.assign",
+    "climb": "model.climb",
     "Host": "model.devices",
     "Monitor": "model.edid",
     "parse_edid": "model.edid",
@@ -44,10 +48,12 @@ _HOMES = {
     "plan_revert": "model.plan",
     "protect": "model.protect",
     "reconcile": "model.reconcile",
+    "remap": "model.remap",
     "Seat": "model.seat",
     "Wish": "model.seat",
     "parse_wish": "model.seat_file",
     "render_wish": "model.seat_file",
+    "wait_press": "system.identify",
     "scan": "system.scan",
     "apply_wish": "system.seating",
     "revert": "system.seating",
@@ -66,6 +72,7 @@ __all__ = [
     "Wish",
     "apply_wish",
     "assign",
+    "climb",
     "parse_edid",
     "parse_host",
     "parse_wish",
@@ -73,12 +80,14 @@ __all__ = [
     "plan_revert",
     "protect",
     "reconcile",
+    "remap",
     "render_host",
     "render_wish",
     "revert",
     "scan",
     "start_seats",
     "stop_seats",
+    "wait_press",
 ]
 
 

@@ -149,7 +149,7 @@ def hear(timeout_s: float) -> str:
         except NoUdevError as error:
             print(f"what is plugged in from now on is not heard: {error.hint}", file=sys.stderr)
             changes = None
-        return wait_press(timeout_s=timeout_s, terminal=terminal, changes=changes).node
+        return wait_press(timeout_s=timeout_s, terminal=terminal, changes=changes)
 
 
 @contextmanager

@@ -91,6 +91,8 @@ def _converse(args: argparse.Namespace, host: Host, given: dict[str, str]) -> Wi
     """Return the seat file that the answers mean."""
     if not args.yes:
         print("Ctrl-C ends this at any time, and nothing is changed. Enter takes what is in [ ].")
+        if host.before:
+            print("Seats are set up now: what they have cannot be pressed. `revert` gives it back.")
     answers, left = Answers(), dict(given)
     while question := next_question(host, answers):
         said = left.pop(question.key, None)

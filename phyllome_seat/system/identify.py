@@ -59,23 +59,14 @@ class EscapedError(NothingPressedError):
     """Somebody pressed Esc."""
 
 
-class Press:
-    """Where a press came from: the name of its node, as of this moment."""
-
-    __slots__ = ("node",)
-
-    def __init__(self, node: str) -> None:
-        self.node = node
-
-
 def wait_press(
     *,
     timeout_s: float = 60.0,
     terminal: int | None = None,
     changes: Changes | None = None,
     folder: str = "/dev/input",
-) -> Press:
-    """Return where the next key or button is pressed, on any input device the host has.
+) -> str:
+    """Return the node ("event3") whose key or button is pressed next, of all the host has.
 
     `terminal` is what is typed into meanwhile; Escape there, or on any of the keyboards, ends it.
     With `changes`, devices plugged in meanwhile are heard too. *errors*: NothingPressedError; and
@@ -90,11 +81,11 @@ def wait_press(
                 nodes.wait_let_go(*pressed)
                 if pressed[1] == _KEY_ESC:
                     raise _ended()
-                return Press(nodes.name(pressed[0]))
+                return nodes.name(pressed[0])
         raise NothingPressedError(
             f"no key or button was pressed within {timeout_s:g} s, on none of "
             f"{nodes.count} input devices",
-            hint="what a running guest has, the host does not hear; --timeout S waits longer",
+            hint="what a guest has or a program grabbed is not heard; --timeout S waits longer",
         )
 
 
@@ -113,11 +104,10 @@ class _Nodes:
         self._changes: Changes | None = None
 
     def __enter__(self) -> _Nodes:
-        try:
-            self._refresh()
-        except BaseException:
+        refused = self._refresh()
+        if refused is not None:  # to hear gamepads only, as a user may, would mislead
             self.__exit__()
-            raise
+            raise PhyllomeSeatError(f"{refused} may not be read: only root may", hint="use sudo")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -203,8 +193,8 @@ class _Nodes:
             os.close(self._open.pop(self.name(fd)))
         return _parse(content)
 
-    def _refresh(self) -> None:
-        """Open every node that is not open yet."""
+    def _refresh(self) -> str | None:
+        """Open every node that is not open yet; return one that may not be read."""
         refused = None
         try:
             names = [name for name in os.listdir(self._folder) if name.startswith("event")]
@@ -222,8 +212,7 @@ class _Nodes:
                 self._open[name] = fd
                 _only_keys(fd)
                 self._selector.register(fd, selectors.EVENT_READ)
-        if refused is not None and not self._open:
-            raise PhyllomeSeatError(f"{refused} may not be read: only root may", hint="use sudo")
+        return refused
 
 
 def _parse(content: bytes) -> tuple[tuple[int, int], ...]:

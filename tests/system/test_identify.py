@@ -51,7 +51,7 @@ class Desk:
         os.write(self.ends[node], content)
 
     def wait(self, **how):
-        return wait_press(folder=str(self.folder), **{"timeout_s": 5.0, **how}).node
+        return wait_press(folder=str(self.folder), **{"timeout_s": 5.0, **how})
 
 
 class Bell:
