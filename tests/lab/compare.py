@@ -9,6 +9,7 @@ What is left out, and why:
 - ``seen.json``: what is remembered of monitors and keyboards stays; and the folder it is in with
   its empty folder ``before``, but not what would be in there.
 - ``/var/log`` is no part of it: logs grow.
+- `LIBVIRTS`: the AppArmor profile that libvirt writes when a domain starts, and leaves.
 - `CLOCKWORK`: what systemd writes as time goes by.
 - ``/run/phyllome-seat/lock``: it names the process that had the lock last.
 - The lab's own list of monitors, which names cards in the order they came.
@@ -42,6 +43,8 @@ LOCK = "/run/phyllome-seat/lock"
 MONITORS = "/etc/modprobe.d/phyllome-lab.conf"
 # Stamps of timers, the time of the last synchronisation, systemd-random-seed(8).
 CLOCKWORK = re.compile(r"/var/lib/systemd/(timers/.*|timesync/clock|random-seed)")
+LIBVIRTS = re.compile(r"/etc/apparmor\.d/libvirt/libvirt-[0-9a-f-]{36}(\.files)?")
+MOVING = re.compile(f"{CLOCKWORK.pattern}|{LIBVIRTS.pattern}")
 
 # Properties that count: moments, event numbers, minors, numbers of buses, USB devices, sound cards.
 COUNTED = {
@@ -100,7 +103,7 @@ def paths() -> Iterator[str]:
     for root in ROOTS:
         for folder, folders, names in os.walk(root):
             for path in (f"{folder}/{name}" for name in (*folders, *names)):
-                if path not in (*STAYS, LOCK, MONITORS) and not CLOCKWORK.fullmatch(path):
+                if path not in (*STAYS, LOCK, MONITORS) and not MOVING.fullmatch(path):
                     yield path
 
 

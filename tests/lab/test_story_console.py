@@ -144,7 +144,7 @@ def test_not_confirmed_all_is_given_back_by_itself_after_two_minutes(pc):
     pc.put("/root/compare.py", (HERE / "compare.py").read_bytes())
     pc.put(SEAT_FILE, wish(pc))
     pc.run("python3 /root/compare.py look /root/before; phyllome-seat apply", timeout_s=120)
-    pc.run("sleep 90")
+    pc.run("sleep 90", timeout_s=150)
     assert drivers(pc) == ["vfio-pci", "vfio-pci"]
 
     pc.wait(f"! systemctl -q is-active {TIMER}", timeout_s=60)
