@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from phyllome_seat.system.scan import scan
     from phyllome_seat.system.seating import apply_wish, revert, start_seats, stop_seats
     from phyllome_seat.system.sysfs import Sysfs
+    from phyllome_seat.system.watch import Watch, watch_forever
 
 __version__ = "0.1.0"
 
@@ -60,6 +61,8 @@ _HOMES = {
     "start_seats": "system.seating",
     "stop_seats": "system.seating",
     "Sysfs": "system.sysfs",
+    "Watch": "system.watch",
+    "watch_forever": "system.watch",
 }
 
 __all__ = [
@@ -69,6 +72,7 @@ __all__ = [
     "PhyllomeSeatError",
     "Seat",
     "Sysfs",
+    "Watch",
     "Wish",
     "apply_wish",
     "assign",
@@ -88,6 +92,7 @@ __all__ = [
     "start_seats",
     "stop_seats",
     "wait_press",
+    "watch_forever",
 ]
 
 

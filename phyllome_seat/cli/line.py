@@ -181,6 +181,12 @@ def _takes_answers(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _takes_service(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--install", action="store_true", help="have systemd do it, from now on")
+    what.add_argument("--remove", action="store_true", help="have systemd do it no more")
+
+
 # name: what it does, in words; where beside this module it is done; what may follow the name
 COMMANDS: dict[str, Command] = {
     "scan": (
@@ -232,6 +238,11 @@ COMMANDS: dict[str, Command] = {
         "take a USB device back from a guest",
         "lend.detach",
         (_takes_seat_file, _takes_wait, _takes_device),
+    ),
+    "watch": (
+        "let USB follow its seats while guests run",
+        "watch.watch",
+        (_takes_seat_file, _takes_service),
     ),
     "status": ("show which seat has what now", "look.status", (_takes_seat_file, _takes_json)),
     "confirm": ("keep the seats: stop the timer that gives them back", "change.confirm", ()),

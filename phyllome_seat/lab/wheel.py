@@ -16,7 +16,7 @@ from pathlib import Path
 
 from phyllome_seat.lab.errors import BuildError, LabError
 
-_TREES = ("phyllome_seat", "seats")
+_TREES = ("phyllome_seat", "seats", "udev")
 _FILES = ("pyproject.toml", "README.md")
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from threading import Thread
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -96,6 +97,7 @@ class Libvirt:
         self._lost = False
         self._libvirt: ModuleType
         self._connection: Any
+        self._callbacks: list[Callable[[], object]] = []
 
     def __enter__(self) -> Libvirt:
         self._libvirt = _import()
@@ -112,6 +114,9 @@ class Libvirt:
 
     def __exit__(self, *_: object) -> None:
         if not self._lost:  # closing a lost connection would wait for the same answer
+            for forget in self._callbacks:
+                with suppress(NoAnswerError, NoLibvirtError, self._libvirt.libvirtError):
+                    self._ask("closing", forget)
             with suppress(NoAnswerError, self._libvirt.libvirtError):  # all is done and read back
                 self._ask("closing", self._connection.close)
 
@@ -122,6 +127,49 @@ class Libvirt:
         domains = self._asked("libvirt", "listing", lambda: self._connection.listAllDomains(0))
         guests = (self._read(domain) for domain in domains)
         return tuple(sorted((g for g in guests if g is not None), key=lambda g: g.name))
+
+    def read_guest(self, uuid: str) -> Guest | None:
+        """Return one domain, None where it is gone."""
+        try:
+            domain = self._ask("looking up", lambda: self._connection.lookupByUUIDString(uuid))
+        except self._libvirt.libvirtError as error:
+            if error.get_error_code() == self._libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise GuestError(uuid, str(error)) from error
+        return self._read(domain)
+
+    def listen(
+        self,
+        heard: Callable[[str, str, int], None],
+        changed: Callable[[str], None],
+        closed: Callable[[], None],
+    ) -> None:
+        """Have these called from now on, in libvirt's own thread, which `run_events` began.
+
+        `heard` with name, UUID and the number of a lifecycle event (virDomainEventType); `changed`
+        with the UUID of a guest whose devices changed; `closed` when the daemon goes.
+        """
+        libvirt, connection = self._libvirt, self._connection
+
+        def register() -> None:
+            connection.registerCloseCallback(lambda *_: closed(), None)
+            self._callbacks.append(connection.unregisterCloseCallback)
+            calls = {
+                libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE: lambda _, domain, event, *__: heard(
+                    domain.name(), domain.UUIDString(), event
+                ),
+                libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED: lambda _, domain, *__: changed(
+                    domain.UUIDString()
+                ),
+                libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED: lambda _, domain, *__: changed(
+                    domain.UUIDString()
+                ),
+            }
+            for event, call in calls.items():
+                number = connection.domainEventRegisterAny(None, event, call, None)
+                self._callbacks.append(partial(connection.domainEventDeregisterAny, number))
+
+        self._asked("libvirt", "listening", register)
 
     def read_xml(self, uuid: str, *, secure: bool = True) -> str:
         """Return the inactive definition, with its secrets unless told not to: what is defined
@@ -371,6 +419,28 @@ class Libvirt:
         except NoAnswerError:
             self._lost = True
             raise
+
+
+def run_events() -> None:
+    """Have libvirt's events heard by connections opened after this; NoLibvirtError without it.
+
+    A thread of libvirt's own loop, which sleeps until something comes: `libvirtaio` puts its work
+    on asyncio's loop from whatever thread a call is made in, and our calls are made in threads.
+    """
+    global _loop  # noqa: PLW0603 - the library has one loop for the whole process
+    libvirt = _import()
+    if _loop is None:
+        libvirt.virEventRegisterDefaultImpl()
+
+        def run() -> None:
+            while True:
+                libvirt.virEventRunDefaultImpl()
+
+        _loop = Thread(target=run, name="libvirt events", daemon=True)
+        _loop.start()
+
+
+_loop: Thread | None = None
 
 
 def _import() -> ModuleType:

@@ -73,6 +73,25 @@ def read_usb(sysfs: Sysfs) -> tuple[tuple[UsbDevice, ...], tuple[UsbSocket, ...]
     return tuple(sorted(devices, key=_order)), _read_sockets(sysfs, hubs, buses)
 
 
+def read_usb_device(sysfs: Sysfs, name: str) -> UsbDevice | None:
+    """Return the one device that the kernel calls `name` now, None where there is none."""
+    buses = _read_buses(sysfs, ("usb" + name.partition("-")[0],))
+    folder = _find_folder(name, buses)
+    if folder is None:
+        return None
+    inside = tuple(found for found in sysfs.list(folder) if found.startswith(name + ":"))
+    interfaces = _read_interfaces(sysfs, inside, buses)
+    return _read_device(sysfs, name, buses, interfaces.get(name, ()))
+
+
+def with_usb_device(
+    devices: tuple[UsbDevice, ...], name: str, device: UsbDevice | None
+) -> tuple[UsbDevice, ...]:
+    """Return all devices with what is there now in place of what was called `name`."""
+    others = [other for other in devices if other.sysname != name or other.remembered]
+    return tuple(sorted([*others, device] if device else others, key=_order))
+
+
 def _order(device: UsbDevice) -> tuple[object, ...]:
     """Devices with a place come first, by place; the rest by bus."""
     if device.port is None:

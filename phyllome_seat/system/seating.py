@@ -111,6 +111,7 @@ def revert(
     is cut; without, one that runs is a refusal.
     """
     from phyllome_seat.system.console_return import disarm, is_armed
+    from phyllome_seat.system.service import remove_service
 
     sysfs, state = Sysfs("/"), State("/")
     with state.lock("phyllome-seat revert", lock_wait_s), connect(uri) as libvirt:
@@ -124,7 +125,11 @@ def revert(
         state.write_lending(NOTHING_SAID)
         if is_armed():
             disarm()
-        return len(steps), find_left(_look(sysfs, libvirt))
+        left = find_left(_look(sysfs, libvirt))
+    if remove_service():  # without the lock, which it may be waiting for
+        say("remove phyllome-seat-watch.service")
+        return len(steps) + 1, left
+    return len(steps), left
 
 
 def start_seats(

@@ -66,7 +66,7 @@ def settle_usb(
         steps = [
             step
             for step in result.steps
-            if guest in (None, step.guest) and _what(step) not in failed
+            if guest in (None, step.guest) and find_key(step) not in failed
         ]
         if not steps:
             break
@@ -76,7 +76,7 @@ def settle_usb(
             if why is None:
                 done.append(step)
             else:
-                failed[_what(step)] = Failed(step, why)
+                failed[find_key(step)] = Failed(step, why)
     return Settled(tuple(done), tuple(failed.values()), result.kept)
 
 
@@ -90,7 +90,7 @@ def _compare(wish: Wish, sysfs: Sysfs, state: State, libvirt: Libvirt) -> Reconc
     return result
 
 
-def _what(step: UsbStep) -> object:
+def find_key(step: UsbStep) -> tuple[object, ...]:
     """Return what tells a step from others although it has another alias the next time."""
     if isinstance(step, AttachUsb):
         return step.uuid, _number(step.device), step.device.id

@@ -49,7 +49,7 @@ HEADER = "# phyllome-seat: "  # a file that starts so is ours to replace and to 
 
 _BEFORE = f"{RUN}/before"
 _PENDING = f"{RUN}/pending"
-_LENDS = f"{RUN}/lends"
+LENDS = f"{RUN}/lends"
 _GUESTS = f"{LIB}/before"
 _FOLDERS = (RUN, _BEFORE, _PENDING, LIB, _GUESTS, os.path.dirname(RULES))
 
@@ -128,9 +128,9 @@ class State:
     def write_lending(self, lending: Lending) -> None:
         """Keep what is lent and taken back; no file where nothing is."""
         if lending == NOTHING_SAID:
-            remove_file(self._path(_LENDS))
+            remove_file(self._path(LENDS))
         else:
-            self._write(_LENDS, render_lending(lending))
+            self._write(LENDS, render_lending(lending))
 
     def _write(self, path: str, text: str, mode: int = 0o644) -> None:
         whole = self._path(path)
@@ -163,8 +163,8 @@ def read_state(
 
 def read_lending(sysfs: Sysfs) -> Lending:
     """Return what was lent and taken back by hand. StateFileError where it does not parse."""
-    text = _whole(sysfs, _LENDS)
-    return NOTHING_SAID if text is None else parse_lending(text, f"/{_LENDS}")
+    text = _whole(sysfs, LENDS)
+    return NOTHING_SAID if text is None else parse_lending(text, f"/{LENDS}")
 
 
 def read_pending(sysfs: Sysfs) -> tuple[Pending, ...]:

@@ -1,0 +1,107 @@
+"""The Host, kept up to date event by event: an event has its own device read again, no other."""
+
+from __future__ import annotations
+
+from phyllome_seat.model.restless import Coming, come, go
+from phyllome_seat.model.value import replace
+from phyllome_seat.system.scan import scan
+from phyllome_seat.system.scan_input import read_inputs
+from phyllome_seat.system.scan_storage import read_blocks
+from phyllome_seat.system.scan_usb import read_usb, read_usb_device, with_usb_device
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from phyllome_seat.model.devices import Host, UsbDevice
+    from phyllome_seat.system.sysfs import Sysfs
+    from phyllome_seat.system.udev_events import UdevEvent
+
+# After `add` the kernel chooses a configuration; `bind` says that the interfaces are there
+# (usb_generic_driver_probe). A device that no driver takes has no `bind`.
+BIND_S = 3.0
+_STORAGE = "08"
+
+
+class UsbNow:
+    """What is plugged in, as far as it may be taken now. Times are of one clock, in seconds."""
+
+    def __init__(self, sysfs: Sysfs) -> None:
+        self.sysfs = sysfs
+        self._host: Host | None = None
+        self._changed: set[str] = set()
+        self._arriving: dict[str, float] = {}
+        self._coming: dict[str, Coming] = {}
+
+    def forget(self) -> None:
+        """Read everything the next time."""
+        self._host = None
+
+    def note(self, event: UdevEvent, now_s: float) -> str | None:
+        """Take note of a device's event; return its name where it was given up just now.
+
+        ``change`` and ``unbind`` are no news: `udevadm trigger` sends the one for every device.
+        """
+        name = event.path.rpartition("/")[2]
+        if event.action not in ("add", "bind", "remove"):
+            return None
+        if name.startswith("usb"):  # a root hub: a controller came or went
+            self.forget()
+            return None
+        self._changed.add(name)
+        before = self._coming.get(name, Coming())
+        if event.action == "add":
+            self._arriving[name] = now_s + BIND_S
+            self._coming[name] = come(before, now_s)
+            return name if self._coming[name].given_up > before.given_up else None
+        self._arriving.pop(name, None)
+        if event.action == "remove":
+            self._coming[name] = go(before, now_s)
+        return None
+
+    def coming(self, name: str) -> Coming:
+        """Return how what has this name has come and gone."""
+        return self._coming.get(name, Coming())
+
+    def read(self) -> bool:
+        """Read what has changed; return whether that may change what a seat's places are."""
+        changed, self._changed = self._changed, set()
+        if self._host is None:
+            self._host = scan(self.sysfs)
+            return True
+        usb, has_hub = self._host.usb, False
+        for name in changed:
+            device = read_usb_device(self.sysfs, name)
+            before = next((d for d in usb if d.sysname == name and not d.remembered), None)
+            has_hub |= any(d is not None and d.is_hub for d in (before, device))
+            usb = with_usb_device(usb, name, device)
+        self._host = replace(self._host, usb=usb)
+        if has_hub:
+            remembered = tuple(device for device in usb if device.remembered)
+            usb, sockets = read_usb(self.sysfs)
+            self._host = replace(self._host, usb=(*usb, *remembered), sockets=sockets)
+        return has_hub
+
+    def host(self, now_s: float) -> tuple[Host, float | None]:
+        """Return the Host with what may be taken now, and when time alone changes that.
+
+        What still comes, and what was given up, is left out: as if it were not plugged in.
+        """
+        assert self._host is not None
+        waits = {d.sysname: self._wait(d.sysname, now_s) for d in self._host.usb}
+        usb = tuple(d for d in self._host.usb if d.remembered or not waits[d.sysname])
+        return replace(self._host, usb=usb), min((w for w in waits.values() if w), default=None)
+
+    def with_needs(self, host: Host, devices: Iterable[UsbDevice]) -> Host:
+        """Return the host with what decides whether these may leave it read again."""
+        assert self._host is not None
+        remembered = [device for device in host.inputs if device.remembered]
+        inputs = (*read_inputs(self.sysfs, self._host.usb), *remembered)
+        if any(kind.startswith(_STORAGE) for device in devices for kind in device.interfaces):
+            blocks, mounts = read_blocks(self.sysfs)
+            return replace(host, inputs=inputs, blocks=blocks, mounts=mounts)
+        return replace(host, inputs=inputs)
+
+    def _wait(self, name: str, now_s: float) -> float:
+        until_s = max(self._arriving.get(name, 0.0), self.coming(name).until_s)
+        return until_s if until_s > now_s else 0.0

@@ -1,0 +1,37 @@
+"""News of files, by real inotify."""
+
+import os
+
+import pytest
+
+from phyllome_seat.system.file_events import FileEvents
+from phyllome_seat.system.files import remove_file, write_file
+
+
+@pytest.fixture
+def events(tmp_path):
+    events = FileEvents([str(tmp_path / "seats.yaml"), str(tmp_path / "none/at/all")])
+    yield events
+    events.close()
+
+
+def test_a_file_that_is_written_replaced_or_removed_is_told_once(tmp_path, events):
+    assert events.read() == ()
+    path = str(tmp_path / "seats.yaml")
+    (tmp_path / "seats.yaml").write_text("one")
+    assert events.read() == (path,)
+    write_file(path, b"two")
+    write_file(path, b"three")
+    assert events.read() == (path,)
+    remove_file(path)
+    assert events.read() == (path,)
+
+
+def test_other_files_and_half_of_one_are_no_news(tmp_path, events):
+    (tmp_path / "other").write_text("")
+    with (tmp_path / "seats.yaml").open("w") as file:
+        file.write("half")
+        file.flush()
+        os.fsync(file.fileno())
+        assert events.read() == ()
+    assert events.read() == (str(tmp_path / "seats.yaml"),)

@@ -1,0 +1,375 @@
+"""`Watch` on a tree of files and a libvirt that is a model: what is heard is given by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from phyllome_seat.model.lend import Lend, Lending
+from phyllome_seat.model.seat_file import render_wish
+from phyllome_seat.model.watch_event import (
+    Attached,
+    Detached,
+    GuestStarted,
+    GuestStopped,
+    LibvirtBack,
+    LibvirtLost,
+    Refused,
+    Restless,
+    SeatFileRead,
+    Trouble,
+    UdevOverrun,
+    Watching,
+)
+from phyllome_seat.system import watch
+from phyllome_seat.system.guests import Libvirt
+from phyllome_seat.system.listen import Connected, Disconnected, FileEvent, GuestEvent
+from phyllome_seat.system.state import LENDS
+from phyllome_seat.system.udev_events import LOST, UdevEvent
+from phyllome_seat.system.watch import Watch
+from tests.system.test_lending import BUS, PAD, WISH, Desk, machine  # noqa: F401 - a fixture
+from tests.usb_machine import KEYBOARD, STICK, RefusedError
+
+STARTED, STOPPED = 2, 5
+
+
+class Given:
+    """Stands where `Listening` does: what is heard is what the test says."""
+
+    def __init__(self):
+        self.heard, self.awake = [], asyncio.Event()
+        self.lost_connections = []
+
+    async def __aenter__(self):
+        self.connect()
+        return self
+
+    async def __aexit__(self, *_):
+        pass
+
+    def connect(self):
+        self.hear(Connected(Libvirt("fake:///").__enter__()))
+
+    def hear(self, *heard):
+        self.heard += heard
+        self.awake.set()
+
+    async def wait(self, timeout_s):
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.awake.wait()
+        except TimeoutError:
+            pass
+        self.awake.clear()
+        heard, self.heard = tuple(self.heard), []
+        return heard
+
+    def wake(self):
+        self.awake.set()
+
+    def lost(self, libvirt, why):
+        self.hear(Disconnected(str(why)))
+
+
+class Watched:
+    """A desk that is watched: hands plug, and what was told is asked."""
+
+    def __init__(self, desk):
+        self.desk, self.machine = desk, desk.machine
+        self.given, self.told = Given(), []
+        self.file = desk.root / "seats.yaml"
+        self.file.write_text(render_wish(WISH))
+        self.watch = Watch(
+            str(self.file), uri="fake:///", root=str(desk.root), listen=lambda: self.given
+        )
+
+    async def __aenter__(self):
+        self.desk.lay_out()
+        self.task = asyncio.create_task(self.follow())
+        await self.until(lambda: self.has(Watching))
+        return self
+
+    async def __aexit__(self, *_):
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+    async def follow(self):
+        async for event in self.watch:
+            self.told.append(event)
+
+    def has(self, kind):
+        return any(isinstance(event, kind) for event in self.told)
+
+    async def until(self, is_so, limit_s=5.0):
+        end = time.monotonic() + limit_s
+        while not is_so():
+            assert time.monotonic() < end, list(map(str, self.told))
+            if self.task.done():
+                self.task.result()
+            await asyncio.sleep(0.005)
+
+    async def still(self, s=0.1):
+        await asyncio.sleep(s)
+
+    def event(self, action, chain, **more):
+        self.given.hear(UdevEvent(action, "usb", "usb_device", f"/devices/{BUS}/1-{chain}", **more))
+
+    def plug(self, chain, what, **changes):
+        self.machine.plug(chain, what, **changes)
+        self.desk.lay_out()
+        self.event("add", chain)
+        self.event("bind", chain)
+
+    def unplug(self, chain):
+        self.machine.unplug(chain)
+        self.desk.lay_out()
+        self.event("remove", chain)
+
+    def lifecycle(self, name, number):
+        self.given.hear(GuestEvent(self.machine.domains[name].uuid, number))
+
+
+def watching(story):
+    """Run a story, an async function of the watched desk."""
+
+    def test(tmp_path, machine):  # noqa: F811 - the fixture
+        async def run():
+            async with Watched(Desk(tmp_path, machine)) as watched:
+                await story(watched)
+            assert machine.wrongs == []
+
+        asyncio.run(run())
+
+    test.__name__ = story.__name__
+    return test
+
+
+@watching
+async def test_what_is_plugged_in_before_is_attached_before_it_says_that_it_watches(watched):
+    kinds = [type(event) for event in watched.told]
+    assert watched.machine.has("left") == {"7"}
+    assert kinds.index(Attached) < kinds.index(Watching)
+
+
+@watching
+async def test_a_replug_takes_the_stale_entry_out_and_puts_the_new_device_in(watched):
+    watched.unplug("7")
+    await watched.until(lambda: not watched.machine.domains["left"].entries)
+    watched.plug("7", KEYBOARD)
+    await watched.until(lambda: watched.machine.has("left") == {"7"})
+    assert len(watched.machine.domains["left"].entries) == 1
+
+
+@watching
+async def test_a_device_is_not_taken_before_udev_and_the_kernel_are_done_with_it(watched):
+    watched.machine.plug("8", KEYBOARD)
+    watched.desk.lay_out()
+    watched.event("add", "8")
+    watched.event("remove", "7.1")  # something else of a seat: all is compared
+    await watched.still()
+    assert watched.machine.has("right") == set()
+    watched.event("bind", "8")
+    await watched.until(lambda: watched.machine.has("right") == {"8"})
+
+
+@watching
+async def test_a_device_that_no_driver_takes_is_taken_after_a_while(watched):
+    watched.machine.plug("8", KEYBOARD)
+    watched.desk.lay_out()
+    watched.event("add", "8")
+    await watched.until(lambda: watched.machine.has("right") == {"8"})
+
+
+@watching
+async def test_what_is_in_no_seats_place_has_nothing_compared(watched):
+    before = list(watched.told)
+    watched.machine.plug("9.3", PAD)
+    watched.desk.lay_out()
+    watched.watch._look = None  # a comparison would fail aloud
+    watched.event("add", "9.3", product="45e/28e/100")
+    watched.event("bind", "9.3", product="45e/28e/100")
+    watched.event("change", "7")
+    await watched.still()
+    assert not watched.task.done() and watched.told == before
+
+
+@watching
+async def test_a_guest_that_starts_gets_what_is_there_and_one_that_stops_is_told(watched):
+    watched.machine.stop("left")
+    watched.lifecycle("left", STOPPED)
+    await watched.until(lambda: watched.has(GuestStopped))
+    watched.told.clear()
+    watched.machine.start("left")
+    watched.lifecycle("left", STARTED)
+    await watched.until(lambda: watched.has(Attached))
+    assert watched.has(GuestStarted)
+    assert watched.machine.has("left") == {"7"}
+
+
+@watching
+async def test_a_lost_event_costs_nothing_after_an_overrun(watched):
+    watched.machine.unplug("7")
+    watched.machine.plug("8", KEYBOARD)
+    watched.desk.lay_out()
+    watched.given.hear(UdevEvent(LOST))
+    await watched.until(lambda: watched.machine.has("right") == {"8"})
+    await watched.until(lambda: not watched.machine.domains["left"].entries)
+    assert watched.has(UdevOverrun)
+
+
+@watching
+async def test_what_happened_while_libvirt_was_gone_is_done_when_it_is_back(watched):
+    watched.given.hear(Disconnected("its daemon went"))
+    await watched.until(lambda: watched.has(LibvirtLost))
+    watched.machine.swap("7", "9")
+    watched.machine.plugs["7"].id = KEYBOARD
+    watched.desk.lay_out()
+    watched.event("remove", "7")
+    watched.event("add", "7")
+    watched.event("bind", "7")
+    await watched.still()
+    watched.given.connect()
+    await watched.until(lambda: watched.machine.has("left") == {"7"})
+    assert watched.has(LibvirtBack)
+    assert len(watched.machine.domains["left"].entries) == 1
+
+
+@watching
+async def test_a_new_seat_file_holds_at_once_and_a_broken_one_never(watched):
+    watched.file.write_text("version: 1\nseats: [")
+    watched.given.hear(FileEvent(str(watched.file)))
+    await watched.until(lambda: watched.has(Trouble))
+    assert watched.machine.has("left") == {"7"}
+    text = render_wish(WISH).replace('"7"', '"9"')
+    assert text != render_wish(WISH)
+    watched.file.write_text(text)
+    watched.given.hear(FileEvent(str(watched.file)))
+    await watched.until(lambda: watched.machine.has("left") == {"9"})
+    assert watched.has(SeatFileRead)
+
+
+@watching
+async def test_a_lend_by_the_command_is_carried_out_and_ends_in_time(watched):
+    state = watched.desk.state
+    device = watched.machine.device("9")
+    now = time.time()
+    with state.lock("test", 1.0):
+        state.write_lending(
+            Lending((Lend(device.port, device.id, "P1", "right", "time", now + 0.6, now),))
+        )
+    watched.given.hear(FileEvent(f"{watched.desk.state.root}/{LENDS}"))
+    await watched.until(lambda: watched.machine.has("right") == {"9"})
+    await watched.until(lambda: watched.has(Detached))
+    assert watched.machine.has("right") == set()
+
+
+def test_a_refused_device_is_tried_again_and_then_given_up(tmp_path, machine, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(watch, "_RETRIES_S", (0.05, 0.05))
+    attach, tries = machine.attach, []
+
+    def refuse(name, *rest):
+        tries.append(name)
+        if name == "right":
+            raise RefusedError(1, "the guest said no")
+        attach(name, *rest)
+
+    machine.attach = refuse
+    machine.plug("8", STICK)
+
+    async def run():
+        async with Watched(Desk(tmp_path, machine)) as watched:
+            await watched.until(lambda: [e for e in watched.told if getattr(e, "why", "")][2:])
+            refusals = [event for event in watched.told if isinstance(event, Refused)]
+            assert [event.again_s for event in refusals] == [0.05, 0.05, None]
+            assert "the guest said no" in str(refusals[-1])
+            assert machine.has("left") == {"7"}  # the rest goes on
+            count = len(tries)
+            await watched.still(0.3)
+            assert len(tries) == count
+            machine.attach = attach
+            watched.lifecycle("right", STARTED)
+            await watched.until(lambda: machine.has("right") == {"8"})
+
+    asyncio.run(run())
+
+
+def test_a_guest_that_hangs_delays_no_other(tmp_path, machine, monkeypatch):  # noqa: F811
+    import threading
+
+    attach, go_on = machine.attach, threading.Event()
+
+    def hang(name, *rest):
+        if name == "right":
+            go_on.wait(5)
+        attach(name, *rest)
+
+    async def run():
+        async with Watched(Desk(tmp_path, machine)) as watched:
+            machine.attach = hang
+            watched.plug("8", KEYBOARD)
+            await watched.still()
+            watched.unplug("7")
+            watched.plug("7", KEYBOARD)
+            await watched.until(lambda: machine.has("left") == {"7"})
+            assert machine.has("right") == set()
+            go_on.set()
+            await watched.until(lambda: machine.has("right") == {"8"})
+
+    asyncio.run(run())
+
+
+@watching
+async def test_a_device_that_resets_itself_over_and_over_is_given_up(watched):
+    for _ in range(8):
+        watched.unplug("7")
+        watched.plug("7", KEYBOARD)
+        await watched.still(0.02)
+    await watched.until(lambda: watched.has(Restless))
+    await watched.until(lambda: not watched.machine.domains["left"].entries)
+    attached = sum(isinstance(event, Attached) for event in watched.told)
+    watched.unplug("7")
+    watched.plug("7", KEYBOARD)
+    await watched.still(0.3)
+    assert sum(isinstance(event, Attached) for event in watched.told) == attached
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_plugged_and_started_ends_right(tmp_path, machine, seed, monkeypatch):  # noqa: F811
+    import random
+
+    from phyllome_seat.system import usb_now
+
+    monkeypatch.setattr(usb_now, "come", lambda coming, _: coming)  # hands are quicker than time
+    chance = random.Random(seed)
+
+    async def run():
+        async with Watched(Desk(tmp_path, machine)) as watched:
+            for _ in range(25):
+                match chance.randrange(4):
+                    case 0 | 1:
+                        chain = chance.choice(("7", "8"))
+                        if chain in machine.plugs:
+                            watched.unplug(chain)
+                        else:
+                            watched.plug(chain, KEYBOARD)
+                    case 2:
+                        name = chance.choice(("left", "right"))
+                        is_off = machine.domains[name].state == "shut off"
+                        (machine.start if is_off else machine.stop)(name)
+                        watched.lifecycle(name, STARTED if is_off else STOPPED)
+                    case 3:
+                        await watched.still(chance.random() / 50)
+
+            def is_right():
+                return all(
+                    machine.has(name) == ({chain} & set(machine.plugs))
+                    and len(machine.domains[name].entries) == len(machine.has(name))
+                    for name, chain in (("left", "7"), ("right", "8"))
+                    if machine.domains[name].state != "shut off"
+                )
+
+            await watched.until(is_right)
+
+    asyncio.run(run())
