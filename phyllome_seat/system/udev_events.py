@@ -33,7 +33,8 @@ class UdevEvent:
     """One event. ``action``: add, remove, change, bind, unbind, move, or LOST.
 
     ``path`` is below ``/sys``, with a slash at its start; ``kind`` is DEVTYPE, ``node`` DEVNAME,
-    ``product`` is PRODUCT, of USB ``46d/c52b/2403``; ``seat`` is our rules' ``PHYLLOME_SEAT``.
+    ``product`` is PRODUCT, of USB ``46d/c52b/2403``; ``seat`` is our rules' ``PHYLLOME_SEAT``;
+    ``number`` is DEVNUM, a USB device's on its bus.
     """
 
     action: str
@@ -43,6 +44,7 @@ class UdevEvent:
     node: str | None = None
     product: str | None = None
     seat: str | None = None
+    number: str | None = None
 
 
 class UdevEvents:
@@ -111,6 +113,7 @@ class UdevEvents:
                     device.device_node,
                     properties.get("PRODUCT"),
                     properties.get("PHYLLOME_SEAT"),
+                    properties.get("DEVNUM"),
                 )
             )
 

@@ -40,7 +40,8 @@ class UsbNow:
     def note(self, event: UdevEvent, now_s: float) -> str | None:
         """Take note of a device's event; return its name where it was given up just now.
 
-        ``change`` and ``unbind`` are no news: `udevadm trigger` sends the one for every device.
+        ``change`` and ``unbind`` are no news: `udevadm trigger` sends the one for every device, or
+        ``add``, which is news where the number is new.
         """
         name = event.path.rpartition("/")[2]
         if event.action not in ("add", "bind", "remove"):
@@ -51,6 +52,8 @@ class UsbNow:
         self._changed.add(name)
         before = self._coming.get(name, Coming())
         if event.action == "add":
+            if name not in self._arriving and self._has(name, event.number):
+                return None
             self._arriving[name] = now_s + BIND_S
             self._coming[name] = come(before, now_s)
             return name if self._coming[name].given_up > before.given_up else None
@@ -58,6 +61,12 @@ class UsbNow:
         if event.action == "remove":
             self._coming[name] = go(before, now_s)
         return None
+
+    def _has(self, name: str, number: str | None) -> bool:
+        """Return whether what came was there before: udev writes the number as ``004``."""
+        if self._host is None or number is None or not number.isdigit():
+            return False
+        return any(d.sysname == name and d.number == int(number) for d in self._host.usb)
 
     def coming(self, name: str) -> Coming:
         """Return how what has this name has come and gone."""

@@ -119,8 +119,9 @@ class Watched:
     def plug(self, chain, what, **changes):
         self.machine.plug(chain, what, **changes)
         self.desk.lay_out()
-        self.event("add", chain)
-        self.event("bind", chain)
+        number = f"{self.machine.plugs[chain].number:03}"
+        self.event("add", chain, number=number)
+        self.event("bind", chain, number=number)
 
     def unplug(self, chain):
         self.machine.unplug(chain)
@@ -193,6 +194,17 @@ async def test_what_is_in_no_seats_place_has_nothing_compared(watched):
     watched.event("change", "7")
     await watched.still()
     assert not watched.task.done() and watched.told == before
+
+
+@watching
+async def test_udev_triggered_anew_takes_nothing_from_anyone(watched):
+    number = watched.machine.plugs["7"].number
+    for _ in range(20):
+        watched.event("add", "7", number=f"{number:03}")
+        watched.event("remove", "7", number=f"{number:03}")
+    await watched.still()
+    assert watched.machine.has("left") == {"7"}
+    assert not watched.has(Detached) and not watched.has(Restless)
 
 
 @watching
