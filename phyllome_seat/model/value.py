@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import operator
 
+from phyllome_seat.model.constructors import INITS, PUTS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,8 @@ __all__ = ["MISSING", "dataclass", "find_defaults", "is_value", "replace"]
 MISSING = object()  # the default of a field without one
 
 _ORDER = ("lt", "le", "gt", "ge")
+
+_Function: Any = type(lambda: None)  # importing types takes longer than to ask
 
 
 def is_value(kind: Kind) -> bool:
@@ -88,42 +92,29 @@ def _make_put(name: str) -> Method:
 
 
 def _make_init(puts: dict[str, Method], defaults: dict[str, object], *, checks: bool) -> Method:
-    """Return a constructor that sets each field by what `puts` has for it.
-
-    A scan makes thousands of values, nearly all with their fields in order, by name or not, and
-    the last ones left out or not: those are set without looking at each name.
+    """Return a constructor that sets each field by what `puts` has for it: as quick as Python has
+    them, because a scan makes thousands of values.
     """
-    names, in_order = tuple(puts), tuple(puts.values())
-    rests = {len(names): ()} | {
-        n: tuple(defaults[name] for name in names[n:])
-        for n in range(len(names))
-        if defaults.keys() >= set(names[n:])
-    }
-
-    def initialize(self: Value, *given: object, **named: object) -> None:
-        if not given and tuple(named) == names[: len(named)]:
-            given, named = tuple(named.values()), {}
-        if named or len(given) not in rests:
-            given = _sort_fields(self, given, named)
-        for put, content in zip(in_order, given + rests[len(given)]):  # noqa: B905 - as long
-            put(self, content)
-        if checks:
-            self.__post_init__()
-
-    return initialize
+    names, optional = tuple(puts), tuple(defaults.values())
+    if len(names) > len(PUTS) or names[len(names) - len(optional) :] != tuple(defaults):
+        raise TypeError(f"a noun has at most {len(PUTS)} fields, those with a default last")
+    sets = [*puts.values()]
+    if checks and sets:
+        sets[-1] = _make_last_put(sets[-1])
+    by_letter = dict(zip(PUTS, sets))  # noqa: B905 - most have fewer
+    code = INITS[len(names)].__code__.replace(co_varnames=("self", *names), co_name="__init__")
+    made: Method = _Function(code, by_letter, "__init__", optional)
+    return made
 
 
-def _sort_fields(
-    value: Value, given: tuple[object, ...], named: dict[str, object]
-) -> tuple[object, ...]:
-    """Return all fields in order. Raises TypeError for one missing, unknown or given twice."""
-    names, defaults = value.__match_args__, value.__field_defaults__
-    fields = {**defaults, **dict(zip(names, given)), **named}  # noqa: B905 - may be fewer
-    twice = named.keys() & set(names[: len(given)])
-    if twice or len(given) > len(names) or fields.keys() != set(names):
-        wrong = ", ".join(sorted(twice or fields.keys() ^ set(names))) or "too many"
-        raise TypeError(f"{type(value).__name__}: fields missing, unknown or given twice: {wrong}")
-    return tuple([fields[name] for name in names])
+def _make_last_put(put: Method) -> Method:
+    """Return what sets a value's last field, and then lets it check itself."""
+
+    def put_and_check(value: Value, content: object) -> None:
+        put(value, content)
+        value.__post_init__()
+
+    return put_and_check
 
 
 def _make_comparisons(names: tuple[str, ...], *, order: bool) -> dict[str, Method]:

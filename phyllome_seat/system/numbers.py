@@ -39,6 +39,14 @@ def find_addresses(path: str) -> tuple[PciAddress, ...]:
     return tuple([address for address in found if address is not None])
 
 
+def find_nearest(path: str) -> PciAddress | None:
+    """Return the last PCI function that a device's path leads through, None without any."""
+    for name in reversed(path.split("/")):
+        if name[-2:-1] == "." and (address := _parse_address(name)) is not None:
+            return address
+    return None
+
+
 def order_of(address: PciAddress) -> tuple[int, int, int, int]:
     """Return what sorts like the address itself, several times quicker."""
     return address.domain, address.bus, address.device, address.function

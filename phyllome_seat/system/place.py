@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from phyllome_seat.model.address import UsbPort, parse_port_chain
 from phyllome_seat.model.errors import AddressError
-from phyllome_seat.system.numbers import find_addresses
+from phyllome_seat.system.numbers import find_nearest
 from phyllome_seat.system.sysfs import Sysfs
 
 TYPE_CHECKING = False
@@ -25,14 +25,14 @@ def find_usb(sysfs: Sysfs, path: str) -> UsbPort | None:
         return None
     bus = names[hub][3:] + "-"
     devices = [name for name in names[hub + 1 :] if name.startswith(bus) and ":" not in name]
-    controllers = find_addresses("/".join(names[:hub]))
-    if not (devices and controllers):
+    controller = find_nearest("/".join(names[:hub]))
+    if not devices or controller is None:
         return None
     # The kernel's own root hubs: product 3 is USB 3.x, drivers/usb/core/hcd.c.
     product = sysfs.read("/".join([*names[: hub + 1], "idProduct"]))
     speed: UsbSpeed = "usb3" if product == "0003" else "usb2"
     try:
-        return UsbPort(controllers[-1], speed, parse_port_chain(devices[-1][len(bus) :]))
+        return UsbPort(controller, speed, parse_port_chain(devices[-1][len(bus) :]))
     except AddressError:
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from phyllome_seat.model.address import PciAddress
 from phyllome_seat.model.devices import Console, PciDevice
 from phyllome_seat.model.printable import printable
-from phyllome_seat.system.numbers import find_addresses
+from phyllome_seat.system.numbers import find_nearest
 from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.tcp import TcpSocket, read_ssh_ports
 
@@ -43,8 +43,7 @@ def _find_gpu(sysfs: Sysfs, pci: tuple[PciDevice, ...]) -> PciAddress | None:
 
 
 def _find_function(sysfs: Sysfs, path: str) -> PciAddress | None:
-    functions = find_addresses(sysfs.target(path) or "")
-    return functions[-1] if functions else None
+    return find_nearest(sysfs.target(path) or "")
 
 
 def _read_serial(sysfs: Sysfs) -> tuple[str, ...]:

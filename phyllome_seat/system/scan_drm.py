@@ -9,7 +9,7 @@ from __future__ import annotations
 from phyllome_seat.model.devices import Connector
 from phyllome_seat.model.edid import Monitor, parse_edid
 from phyllome_seat.model.errors import EdidError
-from phyllome_seat.system.numbers import find_addresses, order_of
+from phyllome_seat.system.numbers import find_nearest, order_of
 from phyllome_seat.system.sysfs import Sysfs
 
 _CLASS = "sys/class/drm/"
@@ -25,13 +25,13 @@ def read_connectors(sysfs: Sysfs) -> tuple[Connector, ...]:
         if not name or not card.startswith("card") or name.startswith("Writeback"):
             continue
         path = sysfs.target(_CLASS + entry)
-        gpus = find_addresses(path) if path else ()
-        if path is None or not gpus:
+        gpu = find_nearest(path) if path else None
+        if path is None or gpu is None:
             continue
         status = sysfs.read(path + "/status")
         connectors.append(
             Connector(
-                gpu=gpus[-1],
+                gpu=gpu,
                 name=name,
                 connected=_CONNECTED.get(status or ""),
                 enabled=_ENABLED.get(sysfs.read(path + "/enabled") or ""),

@@ -9,7 +9,7 @@ from phyllome_seat.model.address import UsbPort
 from phyllome_seat.model.devices import InputDevice, UsbDevice
 from phyllome_seat.model.input_kinds import KINDS, Capabilities, classify, parse_bits
 from phyllome_seat.model.printable import printable
-from phyllome_seat.system.numbers import find_addresses, read_number
+from phyllome_seat.system.numbers import find_nearest, read_number
 from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.udev_db import UdevEntry, read_udev
 
@@ -39,7 +39,6 @@ def _read_input(
     if number is None:
         return None
     udev = read_udev(sysfs, "c" + number)
-    functions = find_addresses(path)
     return InputDevice(
         node=node,
         name=printable(sysfs.read(device + "/name")) or "",
@@ -51,7 +50,7 @@ def _read_input(
         phys=printable(sysfs.read(device + "/phys")),
         uniq=printable(sysfs.read(device + "/uniq")),
         usb=_find_port(path, ports),
-        pci=functions[-1] if functions else None,
+        pci=find_nearest(path),
         seat=printable(udev.find("ID_SEAT")),
     )
 

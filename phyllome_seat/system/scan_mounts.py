@@ -102,7 +102,7 @@ def _read_mountinfo(sysfs: Sysfs, names: _Names) -> list[Mount]:
         seen.add(text)
         for line in text.split("\n"):
             before, dash, after = line.partition(" - ")
-            fields, kind = before.split(" "), after.split(" ")
+            fields, kind = before.split(" ", 5), after.split(" ", 2)
             if not dash or len(fields) < 6 or len(kind) < 2:
                 continue
             point, source = _unescape(fields[4]), _unescape(kind[1])
@@ -210,6 +210,8 @@ def _unescape(text: str) -> str:
     """Return a field of mountinfo or swaps as it was: blanks, tabs, breaks and backslashes are
     written as a backslash and three octal digits.
     """
+    if "\\" not in text:
+        return text
     first, *parts = text.split("\\")
     for part in parts:
         digits = part[:3]

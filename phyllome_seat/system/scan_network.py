@@ -5,7 +5,7 @@ from __future__ import annotations
 from phyllome_seat.model.devices import NetworkInterface, NetworkUse
 from phyllome_seat.model.printable import printable
 from phyllome_seat.system.ip import parse_address, render_address
-from phyllome_seat.system.numbers import find_addresses
+from phyllome_seat.system.numbers import find_nearest
 from phyllome_seat.system.place import find_usb
 from phyllome_seat.system.routes import Route, find_ways, read_owners, read_routes
 from phyllome_seat.system.sysfs import Sysfs
@@ -45,11 +45,10 @@ def _is_interface(sysfs: Sysfs, name: str) -> bool:
 def _read_interface(sysfs: Sysfs, name: str) -> NetworkInterface:
     path = sysfs.target(_CLASS + name) or _CLASS + name
     names = sysfs.list(path)  # lower_eth0: Documentation/ABI/testing/sysfs-class-net
-    functions = find_addresses(path)
     return NetworkInterface(
         name=name,
         below=tuple(n.removeprefix(_LOWER) for n in names if n.startswith(_LOWER)),
-        pci=functions[-1] if functions else None,
+        pci=find_nearest(path),
         usb=find_usb(sysfs, path),
         up=_read_up(sysfs.read(path + "/operstate")),
     )

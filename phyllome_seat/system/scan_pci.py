@@ -10,7 +10,7 @@ from phyllome_seat.model.address import PciAddress, PciId
 from phyllome_seat.model.devices import Link, PciDevice
 from phyllome_seat.model.errors import AddressError
 from phyllome_seat.model.printable import printable
-from phyllome_seat.system.numbers import find_address, find_addresses, read_number
+from phyllome_seat.system.numbers import find_address, find_nearest, read_number
 from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.udev_db import read_udev
 
@@ -50,9 +50,9 @@ def _read_function(
     if identity is None:
         return None
     class_code = _read_class(sysfs, path, event)
-    udev = read_udev(sysfs, "+pci:" + path.rpartition("/")[2])
+    folder, _, name = path.rpartition("/")
+    udev = read_udev(sysfs, "+pci:" + name)
     is_display = class_code >> 16 == 0x03
-    parents = find_addresses(path)[:-1]
     # driver_override_show and sriov_numvfs_show take the device's lock: drivers/pci/pci-sysfs.c,
     # drivers/pci/iov.c
     override = None if is_locked else sysfs.read(path + "/driver_override")
@@ -66,7 +66,7 @@ def _read_function(
         revision=read_number(sysfs.read(path + "/revision"), 16),
         vendor_name=printable(udev.find("ID_VENDOR_FROM_DATABASE")),
         device_name=printable(udev.find("ID_MODEL_FROM_DATABASE")),
-        driver=event.get("DRIVER") or sysfs.link(path + "/driver"),
+        driver=event.get("DRIVER") if "PCI_ID" in event else sysfs.link(path + "/driver"),
         override=override if override not in ("", "(null)") else None,
         iommu_group=read_number(sysfs.link(path + "/iommu_group")),
         boot_vga=_read_flag(sysfs.read(path + "/boot_vga")) if is_display else None,
@@ -76,7 +76,7 @@ def _read_function(
         physical_function=find_address(sysfs.link(path + "/physfn")),
         numa_node=node if node is not None and node >= 0 else None,
         link=_read_link(sysfs, path),
-        parent=parents[-1] if parents else None,
+        parent=find_nearest(folder),
     )
 
 

@@ -13,7 +13,7 @@ from phyllome_seat.model.devices import UsbDevice, UsbSocket
 from phyllome_seat.model.errors import AddressError
 from phyllome_seat.model.printable import printable
 from phyllome_seat.model.value import dataclass
-from phyllome_seat.system.numbers import find_addresses, order_of, read_number
+from phyllome_seat.system.numbers import find_nearest, order_of, read_number
 from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.udev_db import read_udev
 
@@ -126,11 +126,10 @@ def _read_buses(sysfs: Sysfs, names: tuple[str, ...]) -> dict[str, _Bus]:
             continue
         path = sysfs.target(_DEVICES + name)
         if path is not None:
-            above = find_addresses(path)
             product = _read_uevent(sysfs, path).get("PRODUCT", "")
             buses[name[3:]] = _Bus(
                 path,
-                above[-1] if above else None,
+                find_nearest(path),
                 "usb3" if product.startswith(_USB3_ROOT_HUB + "/") else "usb2",
                 {},
             )

@@ -81,12 +81,11 @@ class Sysfs:
             there = os.readlink(here)
         except _MISSING:
             return None
-        folders = [] if there.startswith("/") else here[len(self._prefix) :].split("/")[:-1]
-        up = there.count("../")
-        if there.startswith("../" * up) and up <= len(folders):
-            folders, there = folders[: len(folders) - up], there[up * 3 :]
-        target = "/".join([*folders, there])
-        return os.path.normpath("/" + target).lstrip("/") if "./" in target else target.lstrip("/")
+        folder = "" if there.startswith("/") else here[len(self._prefix) :].rpartition("/")[0]
+        while there.startswith("../") and folder:
+            folder, there = folder.rpartition("/")[0], there[3:]
+        target = f"/{folder}/{there}"
+        return (os.path.normpath(target) if "./" in target else target).lstrip("/")
 
     def resolve(self, path: str) -> str | None:
         """Return where `path` leads with every link followed, from the root; None if nowhere."""

@@ -49,6 +49,8 @@ def read_ssh_ports(sysfs: Sysfs) -> frozenset[int]:
     folder = "etc/ssh/sshd_config.d"
     for path in ("etc/ssh/sshd_config", *(f"{folder}/{name}" for name in sysfs.list(folder))):
         for line in (sysfs.read(path) or "").split("\n"):
+            if line[:1] in "#":  # most are, or empty
+                continue
             match line.lower().replace("=", " ").split():
                 case ["port", port, *_]:
                     texts.append(port)

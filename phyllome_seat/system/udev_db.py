@@ -7,7 +7,6 @@ later), as systemd's src/libsystemd/sd-device/sd-device.c writes them; other lin
 
 from __future__ import annotations
 
-from phyllome_seat.model.value import dataclass
 from phyllome_seat.system.sysfs import Sysfs
 
 TYPE_CHECKING = False
@@ -15,21 +14,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@dataclass(frozen=True, slots=True)
 class UdevEntry:
     """One device in udev's database: its lines, looked through for what is asked of it."""
 
-    text: str = "\n"  # begins and ends with a line break
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = f"\n{text}\n"  # each line, the first and the last too, stands between breaks
 
     def find(self, name: str) -> str | None:
         """Return a property, None where the device has none of this name."""
         key = f"\nE:{name}="
-        start = self.text.rfind(key) + len(key)
-        return None if start < len(key) else self.text[start : self.text.index("\n", start)]
+        start = self._text.rfind(key)
+        if start < 0:
+            return None
+        start += len(key)
+        return self._text[start : self._text.index("\n", start)]
 
     def find_set(self, names: Iterable[str]) -> list[str]:
         """Return those of `names`, in their order, that are properties set to 1."""
-        return [name for name in names if f"\nE:{name}=1\n" in self.text]
+        return [name for name in names if f"\nE:{name}=1\n" in self._text]
 
     @property
     def properties(self) -> dict[str, str]:
@@ -47,7 +51,7 @@ class UdevEntry:
         return tuple(self._lines("Q:") or self._lines("G:"))
 
     def _lines(self, kind: str) -> list[str]:
-        return [line[2:] for line in self.text.split("\n") if line[:2] == kind]
+        return [line[2:] for line in self._text.split("\n") if line[:2] == kind]
 
 
 def read_udev(sysfs: Sysfs, device_id: str) -> UdevEntry:
@@ -57,4 +61,4 @@ def read_udev(sysfs: Sysfs, device_id: str) -> UdevEntry:
     index, ``+pci:0000:00:02.0`` (subsystem and name) for any other device.
     """
     content = sysfs.read_bytes("run/udev/data/" + device_id) or b""
-    return UdevEntry("\n" + content.decode("utf-8", "backslashreplace") + "\n")
+    return UdevEntry(content.decode("utf-8", "backslashreplace"))

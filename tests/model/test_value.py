@@ -167,3 +167,21 @@ def test_no_noun_is_made_by_the_standard_library():
 def test_the_nouns_are_made_here():
     assert all(value.is_value(kind) for kind in (Host, PciDevice, PciAddress))
     assert not value.is_value(int)
+
+
+def test_a_noun_takes_every_number_of_fields_up_to_24():
+    for count in range(25):
+        names = [f"field_{number}" for number in range(count)]
+        body = {"__annotations__": dict.fromkeys(names, int)}
+        noun = value.dataclass(frozen=True, slots=True)(type("Noun", (), body))
+        by_name = noun(**{name: number for number, name in enumerate(names)})
+        assert by_name == noun(*range(count))
+        assert [getattr(by_name, name) for name in names] == list(range(count))
+
+
+def test_more_fields_and_a_default_before_a_field_without_one_are_refused():
+    many = {"__annotations__": {f"field_{number}": int for number in range(25)}}
+    early = {"__annotations__": {"first": int, "second": int}, "first": 1}
+    for body in (many, early):
+        with pytest.raises(TypeError, match="at most 24 fields, those with a default last"):
+            value.dataclass(frozen=True)(type("Noun", (), body))
