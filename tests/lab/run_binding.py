@@ -4,6 +4,7 @@
 """
 
 import os
+import subprocess
 import sys
 import time
 import traceback
@@ -46,7 +47,9 @@ def main(address):
     for name, scenario in SCENARIOS.items():
         player = Player(address)
         try:
-            player.node()  # the scenario begins when the card is there
+            player.node()  # the scenario begins when the card is there,
+            # and ALSA's rules, which have a program set its volume, have let go of it
+            subprocess.run(["udevadm", "settle"], check=True)
             hands = {"hold": player.hold, "let_go": player.let_go, "holders": (ourselves,)}
             scenario(Bench(Sysfs("/"), State("/"), address, **hands))
             print(f"held: {name}", flush=True)
