@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from phyllome_seat.model.digits import number_rectangles
@@ -10,6 +12,7 @@ from tests.lab.story import Story, demo
 
 pytestmark = pytest.mark.lab
 
+EXAMPLE = Path(__file__).parents[2] / "examples/press-and-init.sh"
 IMAGE = "/var/lib/libvirt/phyllome-lab/right.img"
 # What is said at the end of each conversation, after `guest of seat right`.
 CREATED = {
@@ -105,6 +108,26 @@ def test_a_conversation_on_the_console_ends_in_two_guests_that_run(story):
     again = story.pc.run("phyllome-seat init </dev/null", check=False)
     assert (again.status, "is where it says" in again.stdout) == (0, True), again
     story.command("stop", "--force", "--timeout", "1")
+    story.command("revert")
+
+
+def test_one_key_at_each_seat_is_all_that_the_example_asks_for(story):
+    story.pc.put("/root/example.sh", EXAMPLE.read_bytes(), 0o755)
+    story.pc.run(
+        "(/root/example.sh --seat left:guest=left --seat right:firmware=bios --seat right:cpus=1 "
+        "--seat right:memory=384MiB --seat right:disk='64MiB /var/lib/libvirt/images/r.img'; "
+        "echo $? >/root/ended) >/root/out 2>&1 &"
+    )
+    for count, seat in enumerate(demo.SEATS, 1):
+        story.pc.wait(f"test $(grep -c 'press a key' /root/out) -eq {count}")
+        story.pc.wait("ls -l /proc/$(pgrep -f 'seat identif[y]' | tail -1)/fd | grep -q event0")
+        story.pc.press(f"{seat}-keyboard", "shift")
+    story.pc.wait("test -s /root/ended")
+
+    assert story.pc.run("cat /root/ended").stdout == "0\n", story.pc.run("cat /root/out").stdout
+    assert story.pc.get(demo.SEAT_FILE).decode().count("controller: {pci:") == 2
+    story.command("apply")
+    assert "nothing to do" in story.command("plan")
     story.command("revert")
 
 
