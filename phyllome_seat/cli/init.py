@@ -91,6 +91,9 @@ def _converse(args: argparse.Namespace, host: Host, given: dict[str, str]) -> Wi
     """Return the seat file that the answers mean."""
     if not args.yes:
         print("Ctrl-C ends this at any time, and nothing is changed. Enter takes what is in [ ].")
+        if not host.groups:
+            print("This PC has no IOMMU groups: USB sockets can go to seats, no card can. Turn on")
+            print("VT-d or AMD-Vi in the firmware, and the IOMMU on the kernel's command line.")
         if host.before:
             print("Seats are set up now: what they have cannot be pressed. `revert` gives it back.")
     answers, left = Answers(), dict(given)
