@@ -181,6 +181,10 @@ def _takes_answers(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _takes_follow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--follow", action="store_true", help="again at each change, until Ctrl-C")
+
+
 def _takes_service(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--install", action="store_true", help="have systemd do it, from now on")
@@ -244,7 +248,11 @@ COMMANDS: dict[str, Command] = {
         "watch.watch",
         (_takes_seat_file, _takes_service),
     ),
-    "status": ("show which seat has what now", "look.status", (_takes_seat_file, _takes_json)),
+    "status": (
+        "show which seat has what now",
+        "look.status",
+        (_takes_seat_file, _takes_json, _takes_follow),
+    ),
     "confirm": ("keep the seats: stop the timer that gives them back", "change.confirm", ()),
     "lab": ("a whole PC in software", "lab.lab", ()),
 }

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from phyllome_seat.model.step import Step
 
 
+_TOGETHER_S = 0.2  # a plug is several events
+_CLEAR = "\033[H\033[2J"
+
+
 def scan(args: argparse.Namespace) -> int:
     """Show the PC."""
     host = read_host(args)
@@ -84,6 +88,13 @@ def _plain(value: object) -> object:
 
 def status(args: argparse.Namespace) -> int:
     """Show which seat has what now."""
+    if args.follow:
+        return _follow(args)
+    _show_status(args)
+    return DONE
+
+
+def _show_status(args: argparse.Namespace) -> None:
     from time import time
 
     from phyllome_seat.model.status import find_status, render_status
@@ -96,8 +107,37 @@ def status(args: argparse.Namespace) -> int:
     if args.json:
         import json
 
-        json.dump(status, sys.stdout, indent=1)
+        json.dump(status, sys.stdout, indent=None if args.follow else 1)
         print()
     else:
         sys.stdout.write(render_status(status))
+
+
+def _follow(args: argparse.Namespace) -> int:
+    """Show it again whenever udev, libvirt, the seat file or a lend has news."""
+    import asyncio
+
+    from phyllome_seat.cli.inputs import SEAT_FILE, on_this_machine
+    from phyllome_seat.system.listen import Listening
+    from phyllome_seat.system.state import LENDS
+
+    on_this_machine(args, "status --follow listens to udev and libvirt")
+
+    async def follow() -> None:
+        files = (args.file or f"/{SEAT_FILE}", f"/{LENDS}")
+        async with Listening(args.connect, files, read_only=True) as listening:
+            listening.wake()
+            while True:
+                await listening.wait(None)
+                await asyncio.sleep(_TOGETHER_S)
+                await listening.wait(0)  # what came meanwhile is in the same picture
+                if not args.json:
+                    sys.stdout.write(_CLEAR if sys.stdout.isatty() else "\n")
+                await asyncio.to_thread(_show_status, args)
+                sys.stdout.flush()
+
+    try:
+        asyncio.run(follow())
+    except KeyboardInterrupt:
+        print()
     return DONE

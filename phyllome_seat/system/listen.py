@@ -77,6 +77,7 @@ class Listening:
         self._heard: list[Heard] = []
         self._awake = asyncio.Event()
         self._libvirt: Libvirt | None = None
+        self._is_down = False  # and that was told
         self._connecting: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -140,8 +141,11 @@ class Listening:
         try:
             self._libvirt = await asyncio.to_thread(self._open)
         except (NoLibvirtError, NoAnswerError) as error:
-            self._hear(Disconnected(str(error)))
+            if not self._is_down:
+                self._hear(Disconnected(str(error)))
+            self._is_down = True
             return False
+        self._is_down = False
         self._hear(Connected(self._libvirt))
         return True
 
@@ -158,7 +162,7 @@ class Listening:
     def _disconnected(self, libvirt: Libvirt, why: str) -> None:
         if libvirt is not self._libvirt:
             return
-        self._libvirt = None
+        self._libvirt, self._is_down = None, True
         self._hear(Disconnected(why))
         self._try_again()
 
