@@ -191,6 +191,31 @@ def _takes_service(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--remove", action="store_true", help="have systemd do it no more")
 
 
+def _takes_wishes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seats", type=int, metavar="N", help="how many; without, all that fit")
+    parser.add_argument(
+        "--seat",
+        action="append",
+        default=[],
+        metavar="NAME[:KEY=VALUE]",
+        help="what is known of a seat, as often as needed; keys:\n"
+        "gpu, monitor, keyboard, mouse, port, controller,\n"
+        "virtio, domain, cpus, memory, firmware, disk",
+    )
+    parser.add_argument(
+        "--console", choices=("keep", "none"), default="keep", help="the host's own screen (keep)"
+    )
+    parser.add_argument("--host-cpus", type=int, metavar="N", help="CPUs that stay for the host")
+    parser.add_argument("--host-memory", metavar="SIZE", help="memory that stays for the host")
+
+
+def _takes_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", action="store_true", help="all proposals, not only the best")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write the best to FILE, which must be new"
+    )
+
+
 # name: what it does, in words; where beside this module it is done; what may follow the name
 COMMANDS: dict[str, Command] = {
     "scan": (
@@ -207,6 +232,11 @@ COMMANDS: dict[str, Command] = {
         "ask who sits where, and write the seat file",
         "init.init",
         (_takes_seat_file, _takes_answers),
+    ),
+    "propose": (
+        "propose who could get what: whole seat files, best first",
+        "propose.propose",
+        (_takes_wishes, _takes_host, _takes_json, _takes_output),
     ),
     "plan": (
         "say what apply would do, and do nothing",

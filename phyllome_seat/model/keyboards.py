@@ -25,7 +25,7 @@ def find_last_keyboards(
     leave: then every place of any of them counts. A hub holds what is behind it and counts where
     no single place does. No places where one keyboard more would remain, or there never was one.
     """
-    keyboards = tuple(device for device in inputs if _is_real(device))
+    keyboards = tuple(device for device in inputs if is_typed_on(device))
     gone, going = frozenset(leaving), frozenset(ports)
     kept = tuple(k for k in keyboards if not _leaves(k, gone, going))
     last = kept or keyboards
@@ -39,7 +39,7 @@ def find_last_keyboards(
     return last, pci, frozenset({deepest} if deepest else ())
 
 
-def _is_real(device: InputDevice) -> bool:
+def is_typed_on(device: InputDevice) -> bool:
     """Whether a person at the host can type text on it."""
     if not device.is_keyboard or device.remembered or device.vendor in _NOT_TYPED_ON:
         return False

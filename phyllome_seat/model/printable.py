@@ -16,3 +16,8 @@ def printable(text: str | None) -> str | None:
     if not text.isprintable():
         text = "".join(char if char.isprintable() else " " for char in text)
     return text[:_LONGEST].strip() or None
+
+
+def one_line(text: str) -> str:
+    """Return `text`, however long, with a blank for each character that is more than a sign."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)

@@ -184,7 +184,7 @@ def _need_screen(host: Host, leaving: Collection[PciAddress], needs: _Needs) -> 
     A console that moves to another card when its own leaves is one that nobody may find: the
     person at the PC says so by `console: none`, or lets the firmware start on the other card.
     """
-    cards = [device for device in host.pci if device.is_gpu and _can_show(host, device)]
+    cards = [device for device in host.pci if device.is_gpu and can_show(host, device)]
     kept = [card for card in cards if card.address not in leaving]
     last = kept or cards if len(kept) < 2 else []
     for card in cards:
@@ -199,7 +199,7 @@ def _need_screen(host: Host, leaving: Collection[PciAddress], needs: _Needs) -> 
         needs.add((card.address,), None, reason)
 
 
-def _can_show(host: Host, card: PciDevice) -> bool:
+def can_show(host: Host, card: PciDevice) -> bool:
     """Whether a card shows the host's console, or has a driver of the host and a connector."""
     if _has_left(card):
         return False

@@ -154,7 +154,7 @@ class Reading:
         """Return a text that a person can read."""
         if node is None:
             return None
-        if isinstance(node, Scalar) and not node.is_null and _is_readable(node.text):
+        if isinstance(node, Scalar) and not node.is_null and is_readable(node.text):
             return node.text
         self.expected(node, place, f"a text (at most {_LONGEST_TEXT} printable characters)")
         return None
@@ -209,6 +209,6 @@ def nearest(text: str, words: tuple[str, ...] | dict[str, bool]) -> str:
     return close[0] if close else ""
 
 
-def _is_readable(text: str) -> bool:
+def is_readable(text: str) -> bool:
     """Whether a text is one line without anything that acts on a terminal or is no character."""
     return 0 < len(text) <= _LONGEST_TEXT and text.isprintable() and not text.isspace()

@@ -1,0 +1,321 @@
+"""What `propose` promises, on generated machines and on the PC that one knows by heart."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from phyllome_seat.model.address import UsbPort
+from phyllome_seat.model.assign import assign
+from phyllome_seat.model.groups import is_harmless
+from phyllome_seat.model.keyboards import is_typed_on
+from phyllome_seat.model.proposal import NoProposalError, ProposalWishes, SeatWishes
+from phyllome_seat.model.propose import propose
+from phyllome_seat.model.protect import can_show, protect
+from phyllome_seat.model.seat import PortMatch
+from phyllome_seat.model.seat_file import parse_wish, render_wish
+from phyllome_seat.model.value import replace
+from tests.model.hosts import (
+    HOST_USB,
+    LEFT_GPU,
+    LEFT_USB,
+    RIGHT_GPU,
+    RIGHT_USB,
+    address,
+    bound,
+    port,
+    two_seat_pc,
+    with_function,
+    with_pci,
+)
+from tests.model.machines import machines
+
+_MANY = settings(
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    deadline=None,
+    max_examples=150,
+)
+
+
+def check_promises(host, proposal):
+    """All that a proposal must hold, found out without the code that made it."""
+    wish = proposal.wish
+    assignment = assign(wish, host)  # raises where it is not accepted
+    again = parse_wish(render_wish(wish))
+    assert render_wish(again) == render_wish(wish)
+    assert assign(again, host).addresses == assignment.addresses
+
+    gone = set(assignment.addresses)
+    ports = {p for seat in assignment.seats for p in seat.ports}
+    owner = {a: seat.seat.name for seat in assignment.seats for a in seat.addresses}
+    for group in {host.by_address[a].iommu_group for a in gone}:
+        members = host.groups[group]
+        assert len({owner[d.address] for d in members if d.address in gone}) == 1, (
+            "a group is split"
+        )
+        before = {kept.address: kept.driver for kept in host.before}
+        for member in members:
+            driver = before.get(member.address, member.driver)
+            assert member.address in gone or is_harmless(driver), "half a group stays"
+    for seat in assignment.seats:
+        card = next((a for a in seat.addresses if host.by_address[a].is_gpu), None)
+        if card:
+            board = host.functions_of(card)
+            if not any(d.class_code >> 8 == 0x1080 for d in board):
+                assert {d.address for d in board if not d.is_bridge} <= set(seat.addresses)
+    fixed = protect(host)
+    for place, reasons in fixed.pci.items():
+        if any(not reason.waivable for reason in reasons):
+            assert place not in gone, reasons
+    for place, reasons in fixed.usb.items():
+        if any(not reason.waivable for reason in reasons):
+            assert not any(place == p or place.is_below(p) for p in ports), reasons
+    if wish.console == "keep":
+        check_console(host, gone, ports)
+
+
+def check_console(host, gone, ports):
+    screens = [d for d in host.pci if d.is_gpu and can_show(host, d)]
+    assert not screens or any(d.address not in gone for d in screens)
+    assert host.console.gpu not in gone
+    keyboards = [i for i in host.inputs if is_typed_on(i)]
+    left = [
+        i
+        for i in keyboards
+        if i.pci not in gone and not any(i.usb and (i.usb == p or i.usb.is_below(p)) for p in ports)
+    ]
+    assert left or not keyboards
+
+
+def check_refusal(error):
+    assert str(error).startswith("nothing fits for ")
+    assert all("\n" not in way for way in error.ways)
+
+
+@_MANY
+@given(machines(min_cards=1))
+def test_every_proposal_keeps_every_promise(host):
+    try:
+        proposals = propose(host)
+    except NoProposalError as error:
+        check_refusal(error)
+        return
+    for proposal in proposals:
+        check_promises(host, proposal)
+    assert [p.points for p in proposals] == sorted(p.points for p in proposals)
+    assert not proposals[0].lost
+    assert all(other.lost for other in proposals[1:])
+
+
+@st.composite
+def asked(draw):
+    host = draw(machines(min_cards=1))
+    gpus = [d.address for d in host.pci if d.is_gpu]
+    places = [d.port for d in host.usb] or [None]
+    one = SeatWishes(
+        "left",
+        gpu=draw(st.sampled_from((None, *gpus))),
+        ports=tuple(p for p in (draw(st.sampled_from(places)),) if p and draw(st.booleans())),
+        is_virtual=draw(st.integers(0, 3)) == 0,
+    )
+    two = SeatWishes("right", is_virtual=draw(st.integers(0, 3)) == 0)
+    count = draw(st.sampled_from((None, 2, 3)))
+    console = draw(st.sampled_from(("keep", "none")))
+    return host, ProposalWishes((one, two), count, console)
+
+
+@_MANY
+@given(asked())
+def test_what_is_asked_for_is_kept_and_the_promises_are_too(case):
+    host, wishes = case
+    try:
+        proposals = propose(host, wishes)
+    except NoProposalError as error:
+        check_refusal(error)
+        return
+    for proposal in proposals:
+        check_promises(host, proposal)
+        left, *_ = proposal.wish.seats
+        pin = wishes.seats[0]
+        assert len(proposal.wish.seats) == max(2, wishes.count or 0)
+        assert proposal.wish.console == wishes.console
+        if pin.is_virtual:
+            assert left.gpu is None
+        elif pin.gpu:
+            assert left.gpu.address == pin.gpu
+        assert all(reaches(host, proposal, place) for place in pin.ports)
+
+
+def reaches(host, proposal, place):
+    left = assign(proposal.wish, host).seats[0]
+    inside = any(place == p or place.is_below(p) for p in left.ports)
+    return inside or place.controller in left.addresses
+
+
+def proposed(host=None, **wishes):
+    return propose(host or two_seat_pc(), ProposalWishes(**wishes))
+
+
+def gpus(proposal):
+    return [str(seat.gpu.address) for seat in proposal.wish.seats]
+
+
+def matches(seat):
+    return [m if isinstance(m, PortMatch) else str(m.address) for m in seat.usb]
+
+
+def test_two_cards_beside_the_hosts_are_two_seats_with_a_controller_each():
+    best, *others = proposed()
+
+    assert [seat.name for seat in best.wish.seats] == ["left", "right"]
+    assert gpus(best) == [LEFT_GPU, RIGHT_GPU]
+    assert [matches(seat) for seat in best.wish.seats] == [[LEFT_USB], [RIGHT_USB]]
+    assert best.points == 0
+    assert best.wish.seats[0].monitor.name == "DELL U2720Q"
+    assert others
+    assert all(other.points > 0 for other in others)
+
+
+def test_a_keyboard_that_is_named_brings_its_controller():
+    seats = (SeatWishes("left", ports=(port(f"{RIGHT_USB}/usb2/1"),)), SeatWishes("right"))
+
+    best, *_ = proposed(seats=seats)
+
+    assert matches(best.wish.seats[0]) == [RIGHT_USB]
+    assert matches(best.wish.seats[1]) == [LEFT_USB]
+
+
+def test_a_keyboard_beside_the_hosts_is_given_by_its_hub():
+    hub = f"{HOST_USB}/usb2/4"
+    pins = (port(f"{hub}.1"), port(f"{hub}.2"))
+    seats = (SeatWishes("left", ports=pins), SeatWishes("right"))
+
+    best, *_ = proposed(seats=seats)
+
+    (match,) = best.wish.seats[0].usb
+    assert match == PortMatch(address(HOST_USB), match.id, (4,), (14,))
+
+
+def test_the_only_keyboard_keeps_its_controller_for_the_host_and_a_seat_gets_sockets():
+    host = two_seat_pc()
+    only = replace(
+        host,
+        usb=tuple(d for d in host.usb if d.port.controller == address(HOST_USB)),
+        inputs=host.inputs[:1],
+        sockets=tuple(s for s in host.sockets if s.ports[0].controller == address(HOST_USB)),
+    )
+    only = with_pci(only, lambda d: None if str(d.address) in (LEFT_USB, RIGHT_USB) else d)
+
+    best, *_ = proposed(only, count=2)
+
+    for seat in best.wish.seats:
+        assert seat.usb
+        assert all(isinstance(match, PortMatch) for match in seat.usb)
+        assert all(match.usb2 != (1,) for match in seat.usb)
+
+
+def test_the_monitor_that_is_named_chooses_the_card():
+    from phyllome_seat.model.seat import MonitorMatch
+
+    seats = (SeatWishes("left", monitor=MonitorMatch(name="ROG PG279Q")), SeatWishes("right"))
+
+    assert gpus(proposed(seats=seats)[0]) == [RIGHT_GPU, LEFT_GPU]
+
+
+def test_a_seat_that_needs_no_card_leaves_it_to_the_others():
+    best, *_ = proposed(seats=(SeatWishes("left", is_virtual=True), SeatWishes("right")))
+
+    assert best.wish.seats[0].gpu is None
+    assert best.wish.seats[0].usb
+    assert best.wish.seats[1].gpu is not None
+
+
+def test_a_controller_in_the_disks_group_is_refused_by_the_disk_it_shares_with():
+    host = with_function(two_seat_pc(), "0000:00:17.0", iommu_group=15, class_code=0x010802)
+
+    best, *_ = proposed(host)
+
+    assert (
+        f"controller {RIGHT_USB} (FL1100 USB 3.0) shares group 15 with your NVMe disk "
+        "0000:00:17.0, which holds / (ext4 on sda1)"
+    ) in best.refused
+    assert RIGHT_USB not in [m for seat in best.wish.seats for m in matches(seat)]
+
+
+def test_three_seats_need_what_this_pc_has_not_and_it_is_said_what():
+    with pytest.raises(NoProposalError) as caught:
+        proposed(count=3)
+
+    ways = "\n".join(caught.value.ways)
+    assert "`--console none`" in ways
+    assert "`--seat right:virtio`" in ways
+    assert "one graphics card more" in ways
+    assert "set up 2 of the seats" in ways
+    assert "USB card" not in ways
+
+
+def test_a_pc_without_iommu_groups_is_told_to_turn_it_on():
+    host = with_pci(two_seat_pc(), lambda d: replace(d, iommu_group=None))
+
+    with pytest.raises(NoProposalError) as caught:
+        proposed(host)
+
+    assert caught.value.ways[0].startswith("the IOMMU is there but off: turn on VT-d")
+
+
+def test_a_board_without_a_free_controller_is_told_of_a_usb_card():
+    host = two_seat_pc()
+    bare = replace(host, usb=(), inputs=(), sockets=())
+    bare = with_function(bare, LEFT_USB, driver=None, iommu_group=5)
+    bare = with_function(bare, RIGHT_USB, driver=None, iommu_group=5)
+    bare = with_function(bare, HOST_USB, iommu_group=5)
+
+    with pytest.raises(NoProposalError) as caught:
+        proposed(bare, count=1)
+
+    assert any("about 10 euro" in way for way in caught.value.ways)
+
+
+def test_a_card_beside_the_disk_is_told_to_move_to_another_slot():
+    host = with_function(two_seat_pc(), "0000:00:17.0", iommu_group=12)
+
+    with pytest.raises(NoProposalError) as caught:
+        proposed(host, count=2)
+
+    assert any(way.startswith(f"put card {RIGHT_GPU}") for way in caught.value.ways)
+
+
+def test_a_pc_that_is_set_up_already_gets_the_same_proposal():
+    host = two_seat_pc()
+    before, *_ = proposed(host)
+    seats = {
+        seat.seat.name: tuple(map(str, seat.addresses)) for seat in assign(before.wish, host).seats
+    }
+
+    after, *_ = proposed(bound(host, seats))
+
+    assert render_wish(after.wish) == render_wish(before.wish)
+
+
+def test_a_guest_of_somebody_else_keeps_its_name():
+    from phyllome_seat.model.devices import Guest
+
+    host = replace(two_seat_pc(), guests=(Guest("left", "6f1c2f0a-5b3e-4a52-9c68-0d1f7c9b1a01"),))
+
+    best, *_ = proposed(host)
+
+    assert best.wish.seats[0].create.name == "left-2"
+
+
+def test_the_boot_card_stays_until_it_is_said_that_it_may_go():
+    kept, *_ = proposed()
+    given, *_ = proposed(console="none", count=3)
+
+    assert "0000:00:02.0" not in gpus(kept)
+    assert "0000:00:02.0" in gpus(given)
+
+
+def test_a_port_that_a_seat_cannot_have_says_so():
+    with pytest.raises(NoProposalError) as caught:
+        proposed(seats=(SeatWishes("left", ports=(UsbPort.parse("0000:00:14.0/usb2/99"),)),))
+
+    assert any("other sockets" in way for way in caught.value.ways)
