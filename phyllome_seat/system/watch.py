@@ -70,6 +70,7 @@ if TYPE_CHECKING:
 SEAT_FILE = "/etc/phyllome-seat/seats.yaml"
 _RETRIES_S = (1.0, 4.0, 15.0, 60.0)  # after those that `guests` makes by itself, within 1.3 s
 _LEAST_S = 0.2  # from one comparison to the next where only time goes on, then twice that
+_LOCK_S, _LOCKED_S = 10.0, 1.0  # to wait for the lock, and then not to
 _TROUBLE_S = 30.0  # until a comparison that failed is tried again
 
 
@@ -116,6 +117,7 @@ class Watch:
         self._lock: Lock | None = None
         self._failed: dict[tuple[object, ...], tuple[int, float | None]] = {}
         self._told: frozenset[tuple[str, str, str]] = frozenset()
+        self._vain: frozenset[str] = frozenset()
         self._trouble = ""
         self._is_due = True
         self._again_s: float | None = None  # Unix time
@@ -203,7 +205,7 @@ class Watch:
             self._is_due = True
             return
         given_up = self._usb.note(event, time.time())
-        if given_up is not None:
+        if given_up is not None and self._concerns(event):
             self._says.append(Restless(given_up, self._usb.coming(given_up).still_s))
         if event.action in ("bind", "remove"):
             self._is_due = self._is_due or self._concerns(event)
@@ -240,11 +242,11 @@ class Watch:
         stale, self._stale = self._stale, set()
         try:
             if self._lock is None:
-                lock = self._state.lock("phyllome-seat watch", 10.0)
-                self._lock = await asyncio.to_thread(lock.__enter__)
+                self._lock = await _take(self._state.lock("phyllome-seat watch", _LOCK_S))
             result = await asyncio.to_thread(self._look, libvirt, stale)
-        except LockedError:
-            self._again_s = time.time() + 1.0  # nothing is wrong: whoever has it says so
+        except LockedError:  # nothing is wrong: whoever has it says so
+            self._stale |= stale
+            self._again_s = time.time() + _LOCKED_S
         except (PhyllomeSeatError, OSError) as error:
             if isinstance(error, (NoAnswerError, NoLibvirtError)) and libvirt is not None:
                 self._listening.lost(libvirt, error)
@@ -275,7 +277,9 @@ class Watch:
         known = None if self._guests is None else tuple(self._guests.values())
         host = replace(host, guests=known)
         if self._assignment is None:
-            self._assignment, _ = assign_usb(self._wish, host)
+            self._assignment, vain = assign_usb(self._wish, host)
+            self._says.extend(Trouble(words) for words in vain if words not in self._vain)
+            self._vain = frozenset(vain)
         lending = self._state.read_lending()
         result = reconcile(self._assignment, host, lending, now_s)
         wanted = [step.device for step in result.steps if isinstance(step, AttachUsb)]
@@ -433,6 +437,21 @@ def watch_forever(seat_file: str = SEAT_FILE, *, uri: str = SYSTEM) -> Iterator[
                 yield runner.run(_next(events))
         finally:
             runner.run(events.aclose())
+
+
+async def _take(lock: Lock) -> Lock:
+    """Take the lock in a thread; give it back where nobody waits for that any more."""
+    taking = asyncio.ensure_future(asyncio.to_thread(lock.__enter__))
+    try:
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        taking.add_done_callback(_give_back)
+        raise
+
+
+def _give_back(taking: asyncio.Future[Lock]) -> None:
+    if not taking.cancelled() and taking.exception() is None:
+        taking.result().__exit__(None, None, None)
 
 
 async def _next(events: AsyncGenerator[WatchEvent]) -> WatchEvent:

@@ -307,6 +307,31 @@ def test_a_refused_device_is_tried_again_and_then_given_up(tmp_path, machine, mo
     asyncio.run(run())
 
 
+def test_what_happens_while_apply_has_the_lock_is_done_after_it(tmp_path, machine, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(watch, "_LOCK_S", 0.05)
+    monkeypatch.setattr(watch, "_LOCKED_S", 0.05)
+
+    async def run():
+        async with Watched(Desk(tmp_path, machine)) as watched:
+            with watched.desk.state.lock("phyllome-seat apply", 1.0):
+                machine.stop("left")
+                watched.lifecycle("left", STOPPED)
+                await watched.still(0.05)
+                machine.start("left")
+                watched.lifecycle("left", STARTED)
+                watched.plug("8", KEYBOARD)
+                await watched.still(0.3)
+                assert machine.has("left") == machine.has("right") == set()
+            await watched.until(lambda: machine.has("left") == {"7"})
+            await watched.until(lambda: machine.has("right") == {"8"})
+            await watched.until(lambda: watched.watch._lock is None)
+            await watched.still()
+            with watched.desk.state.lock("phyllome-seat apply", 0.0):
+                pass  # it is free while nothing happens
+
+    asyncio.run(run())
+
+
 def test_a_guest_that_hangs_delays_no_other(tmp_path, machine, monkeypatch):  # noqa: F811
     import threading
 
