@@ -89,6 +89,12 @@ def _takes_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the same as JSON")
 
 
+def _takes_svg(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--svg", nargs="?", const="-", metavar="FILE", help="as a drawing, to FILE or to the screen"
+    )
+
+
 def _takes_guests(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guests", action="store_true", help="ask libvirt for its domains too")
 
@@ -221,7 +227,7 @@ COMMANDS: dict[str, Command] = {
     "scan": (
         "show the PC: cards, monitors, USB, groups",
         "look.scan",
-        (_takes_json, _takes_guests),
+        (_takes_json, _takes_svg, _takes_guests),
     ),
     "identify": (
         "say which keyboard or mouse it is: press it",
@@ -241,7 +247,7 @@ COMMANDS: dict[str, Command] = {
     "plan": (
         "say what apply would do, and do nothing",
         "look.plan",
-        (_takes_seat_file, _takes_host, _takes_json),
+        (_takes_seat_file, _takes_host, _takes_json, _takes_svg),
     ),
     "apply": (
         "set the seats up as the seat file says",

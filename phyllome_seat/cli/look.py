@@ -20,7 +20,12 @@ _CLEAR = "\033[H\033[2J"
 def scan(args: argparse.Namespace) -> int:
     """Show the PC."""
     host = read_host(args)
-    if args.json:
+    if args.svg:
+        from phyllome_seat.cli.output import write_picture
+        from phyllome_seat.model.svg import render_svg
+
+        write_picture(args.svg, render_svg(host))
+    elif args.json:
         from phyllome_seat.model.host_json import render_host
 
         sys.stdout.write(render_host(host))
@@ -41,6 +46,12 @@ def plan(args: argparse.Namespace) -> int:
     host = read_host(args, guests=True)
     assignment = assign(wish, host)
     steps = plan(assignment, host)
+    if args.svg:
+        from phyllome_seat.cli.output import write_picture
+        from phyllome_seat.model.svg import render_svg
+
+        write_picture(args.svg, render_svg(host, assignment))
+        return DONE
     if args.json:
         _print_json_steps(steps)
         return DONE

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from phyllome_seat.cli.inputs import DONE, INPUT_IS_WRONG, read_host
-from phyllome_seat.model.errors import PhyllomeSeatError
+from phyllome_seat.cli.inputs import DONE, read_host
+from phyllome_seat.cli.output import write_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,12 +13,6 @@ if TYPE_CHECKING:
 
     from phyllome_seat.model.devices import Host
     from phyllome_seat.model.proposal import Proposal, ProposalWishes
-
-
-class _OutputError(PhyllomeSeatError):
-    """A file that is there already, or cannot be written."""
-
-    exit_status = INPUT_IS_WRONG
 
 
 def propose(args: argparse.Namespace) -> int:
@@ -29,7 +23,7 @@ def propose(args: argparse.Namespace) -> int:
     host = read_host(args, guests=True)
     proposals = find(host, _wishes(host, args))
     if args.output:
-        _write_new(args.output, render_proposal(proposals))
+        write_new(args.output, render_proposal(proposals))
     if args.json:
         import json
 
@@ -65,19 +59,6 @@ def _wishes(host: Host, args: argparse.Namespace) -> ProposalWishes:
         host_cpus=args.host_cpus,
         host_memory_bytes=parse_size(memory) if memory else None,
     )
-
-
-def _write_new(path: str, text: str) -> None:
-    """Write a file that is not there yet."""
-    try:
-        with open(path, "x", encoding="utf-8") as file:  # noqa: PTH123 - a start without pathlib
-            file.write(text)
-    except FileExistsError as error:
-        raise _OutputError(
-            f"{path} is there already and stays as it is", hint="name another file, or move it away"
-        ) from error
-    except OSError as error:
-        raise _OutputError(f"{path}: {error.strerror}", hint="name another file") from error
 
 
 def _print_written(path: str, proposals: tuple[Proposal, ...]) -> None:
