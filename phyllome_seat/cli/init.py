@@ -11,6 +11,7 @@ from phyllome_seat.model.answer import AnswerError, take
 from phyllome_seat.model.answered import build_wish, find_conflicts
 from phyllome_seat.model.conversation import NONE, SEAT_KEYS, Answers, next_question
 from phyllome_seat.model.errors import AssignmentError, PhyllomeSeatError
+from phyllome_seat.model.suggest import suggest
 from phyllome_seat.model.value import replace
 
 TYPE_CHECKING = False
@@ -97,7 +98,7 @@ def _converse(args: argparse.Namespace, host: Host, given: dict[str, str]) -> Wi
         if host.before:
             print("Seats are set up now: what they have cannot be pressed. `revert` gives it back.")
     answers, left = Answers(), dict(given)
-    while question := next_question(host, answers):
+    while question := next_question(host, answers, suggest(host, answers)):
         said = left.pop(question.key, None)
         if said is None and args.yes:
             said = _default(question)

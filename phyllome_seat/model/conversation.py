@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from phyllome_seat.model.devices import Connector, Host
 from phyllome_seat.model.monitors import numbered, render_monitor
-from phyllome_seat.model.value import dataclass
+from phyllome_seat.model.value import dataclass, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NONE = "none"
 CREATE = "create"
@@ -47,8 +51,20 @@ class Answers:
         return dict(self.given).get(key)
 
 
-def next_question(host: Host, answers: Answers) -> Question | None:
-    """Return what is to be asked next, None when all is known."""
+def next_question(
+    host: Host, answers: Answers, proposed: Mapping[str, str] | None = None
+) -> Question | None:
+    """Return what is to be asked next, None when all is known.
+
+    What is `proposed`, by the question's key, is its default.
+    """
+    question = _next(host, answers)
+    if question is None or proposed is None or question.key not in proposed:
+        return question
+    return replace(question, default=proposed[question.key])
+
+
+def _next(host: Host, answers: Answers) -> Question | None:
     if not answers.names:
         text = "the seats' names, one for each person, with commas between them"
         return Question("seats", text, "left,right")

@@ -131,6 +131,17 @@ def test_one_key_at_each_seat_is_all_that_the_example_asks_for(story):
     story.command("revert")
 
 
+def test_without_a_question_the_seat_file_is_what_the_pc_is_good_for(story):
+    said = story.command("init", "--yes")
+
+    written = story.pc.get(demo.SEAT_FILE).decode()
+    assert written in said
+    for words in ("  left:", "  right:", '"8KTXF13"', '"104NTAB"', 'domain: "left"'):
+        assert words in written
+    assert written.count("controller: {pci:") == 2, written
+    assert "bind 0000:04:00.0" in story.command("plan")
+
+
 def test_ctrl_c_in_the_middle_leaves_no_file_and_the_console_as_it_was(story):
     console = Console(story.pc)
     # the shell gets the signal as well, and goes on

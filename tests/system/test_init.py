@@ -99,7 +99,7 @@ def test_what_moved_away_for_good_is_said_and_the_file_left(init):
     ("words", "complaint"),
     [
         (("--seats", "Left", "--yes"), "'Left' is no seat's name"),
-        (("--seats", "left", "--yes"), "left.keyboard is not known"),
+        (("--seats", "left", *NOTHING[2:], "--yes"), "left.keyboard is not known"),
         (("--seat", "left-keyboard"), "expected NAME:KEY=VALUE"),
         (("--seat", "left:colour=red"), "expected NAME:KEY=VALUE"),
         (
