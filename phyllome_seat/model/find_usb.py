@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
+from phyllome_seat.model.address import UsbPort
 from phyllome_seat.model.devices import Host, UsbDevice
 from phyllome_seat.model.errors import UnknownDeviceError
 
@@ -15,7 +16,9 @@ def find_usb(host: Host, text: str) -> UsbDevice:
 
     UnknownDeviceError where that is none or several; then all candidates are in the sentence.
     """
-    found = [d for d in host.usb if not d.remembered and text in _names(d)]
+    plugged = [device for device in host.usb if not device.remembered]
+    found = [device for device in plugged if text in _names(device)]
+    found = found or [device for device in plugged if text in _socket_names(host, device)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -33,15 +36,22 @@ def find_usb(host: Host, text: str) -> UsbDevice:
 
 
 def _names(device: UsbDevice) -> tuple[str, ...]:
-    """Return all texts that may mean a device, without one that only its socket has."""
+    """Return all texts that mean a device."""
     names = [device.sysname, str(device.id)]
     if device.serial is not None:
         names.append(f"{device.id}/{device.serial}")
-    if device.port is not None:
-        port = str(device.port)
-        _, speed, chain = port.split("/")
-        names += [port, f"{speed}/{chain}", f"{speed} {chain}"]
-    return tuple(names)
+    return (*names, *(_port_names(device.port) if device.port else ()))
+
+
+def _port_names(port: UsbPort) -> tuple[str, ...]:
+    _, speed, chain = str(port).split("/")
+    return str(port), f"{speed}/{chain}", f"{speed} {chain}"
+
+
+def _socket_names(host: Host, device: UsbDevice) -> tuple[str, ...]:
+    """Return what the socket of a device is called, by either of its speeds."""
+    socket = host.by_port.get(device.port) if device.port else None
+    return tuple(name for port in (socket.ports if socket else ()) for name in _port_names(port))
 
 
 def _words(device: UsbDevice) -> str:
