@@ -26,8 +26,11 @@ def read_networks(
     whose interface is not known names one that is not there: whoever protects must then fear for
     all of them.
     """
+    # bonding_masters is a file among the links: Documentation/networking/bonding.rst
     networks = tuple(
-        _read_interface(sysfs, name) for name in sysfs.list(_CLASS) if _is_interface(sysfs, name)
+        _read_interface(sysfs, name, path)
+        for name in sysfs.list(_CLASS)
+        if name != "lo" and (path := sysfs.target(_CLASS + name)) is not None
     )
     routes = read_routes(sysfs)
     uses = [*_find_default_routes(routes), *_read_sessions(sysfs, tcp, routes)]
@@ -37,13 +40,8 @@ def read_networks(
     return networks, tuple(sorted(set(uses), key=lambda use: (use.interface, use.why)))
 
 
-def _is_interface(sysfs: Sysfs, name: str) -> bool:
-    # bonding_masters is a file among the links: Documentation/networking/bonding.rst
-    return name != "lo" and sysfs.target(_CLASS + name) is not None
-
-
-def _read_interface(sysfs: Sysfs, name: str) -> NetworkInterface:
-    path = sysfs.target(_CLASS + name) or _CLASS + name
+def _read_interface(sysfs: Sysfs, name: str, path: str) -> NetworkInterface:
+    """Return the interface whose own folder is `path`."""
     names = sysfs.list(path)  # lower_eth0: Documentation/ABI/testing/sysfs-class-net
     return NetworkInterface(
         name=name,

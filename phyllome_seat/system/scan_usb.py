@@ -106,7 +106,11 @@ def _order_of(port: UsbPort) -> tuple[object, ...]:
 def find_usb_port(name: str, buses: dict[str, _Bus]) -> UsbPort | None:
     """Return the place that a device's name ``3-4.1`` means, None where it has none."""
     number, _, chain = name.partition("-")
-    bus = buses.get(number)
+    return _find_place(buses.get(number), chain)
+
+
+def _find_place(bus: _Bus | None, chain: str) -> UsbPort | None:
+    """Return the place at a chain of ports like ``4.1`` from a root hub down."""
     if bus is None or bus.controller is None:
         return None
     if chain not in bus.ports:
@@ -280,6 +284,5 @@ def _find_hub_port(name: str, buses: dict[str, _Bus]) -> UsbPort | None:
     hub, found, number = name.rpartition("-port")
     if not found:
         return None
-    if hub.startswith("usb"):
-        return find_usb_port(f"{hub[3:]}-{number}", buses)
-    return find_usb_port(f"{hub}.{number}", buses)
+    bus, _, chain = hub.removeprefix("usb").partition("-")
+    return _find_place(buses.get(bus), f"{chain}.{number}" if chain else number)

@@ -66,7 +66,8 @@ class Sysfs:
     def link(self, path: str) -> str | None:
         """Return the last name of what a symbolic link points to, None when it is not a link."""
         try:
-            return os.readlink(self._inside(path, follow_last=False)).rpartition("/")[2]
+            here = self._prefix + path if self._is_host else self._inside(path, follow_last=False)
+            return os.readlink(here).rpartition("/")[2]
         except _MISSING:
             return None
 
@@ -77,7 +78,7 @@ class Sysfs:
         for the links in ``/sys``, which lead to a device's own folder.
         """
         try:
-            here = self._inside(path, follow_last=False)
+            here = self._prefix + path if self._is_host else self._inside(path, follow_last=False)
             there = os.readlink(here)
         except _MISSING:
             return None

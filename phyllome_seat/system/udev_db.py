@@ -11,7 +11,10 @@ from phyllome_seat.system.sysfs import Sysfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 
 class UdevEntry:
@@ -31,9 +34,9 @@ class UdevEntry:
         start += len(key)
         return self._text[start : self._text.index("\n", start)]
 
-    def find_set(self, names: Iterable[str]) -> list[str]:
-        """Return those of `names`, in their order, that are properties set to 1."""
-        return [name for name in names if f"\nE:{name}=1\n" in self._text]
+    def find_set(self, lines: Mapping[str, T]) -> list[T]:
+        """Return what belongs to those of `lines`, made by `set_line`, that the device has."""
+        return [what for line, what in lines.items() if line in self._text]
 
     @property
     def properties(self) -> dict[str, str]:
@@ -52,6 +55,11 @@ class UdevEntry:
 
     def _lines(self, kind: str) -> list[str]:
         return [line[2:] for line in self._text.split("\n") if line[:2] == kind]
+
+
+def set_line(name: str) -> str:
+    """Return how the database says that a property is 1."""
+    return f"\nE:{name}=1\n"
 
 
 def read_udev(sysfs: Sysfs, device_id: str) -> UdevEntry:
