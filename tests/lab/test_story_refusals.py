@@ -146,7 +146,7 @@ def test_twins_go_to_a_seat_each_the_third_stays_and_a_hub_takes_its_keyboard_al
     files = {
         "held": seats(left=gpu(left)),
         "moved": seats(left=gpu(other)),
-        "behind": seats(left={"usb": [port(hub, "2")]}, right={"usb": [port(hub, "2.1")]}),
+        "tie": seats(left={"usb": [port(hub, "2")]}, right={"usb": [port(hub, "2")]}),
     }
 
     answers, changed = ask(pc, files)
@@ -157,8 +157,8 @@ def test_twins_go_to_a_seat_each_the_third_stays_and_a_hub_takes_its_keyboard_al
     bochs = {pc.address(card.id) for card in pc.description.cards} - {other}
     moved = answers["moved"].about(f"{other} is not {BOCHS}, ")
     assert addresses(moved) == {other, *bochs}
-    behind = answers["behind"].about(f"{hub}/usb2/2.1 of seat right is behind {hub}/usb2/2, ")
-    assert "which goes to seat left with all behind it: name another port" in behind
+    tie = answers["tie"].about(f"{hub}/usb2/2 is named by seat left (")
+    assert "and by seat right: give it to one of them (" in tie
     assert {answer.status for answer in answers.values()} == {1}
     assert changed == ""
 
