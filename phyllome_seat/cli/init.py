@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from phyllome_seat.cli.identify import ended_by_signals, hear, terminal_of_this
-from phyllome_seat.cli.inputs import DONE, MACHINE_SAYS_NO, SEAT_FILE, agree, need_root, read_host
+from phyllome_seat.cli.inputs import MACHINE_SAYS_NO, SEAT_FILE, agree, need_root, read_host
+from phyllome_seat.cli.line import parse_line
 from phyllome_seat.model.answer import AnswerError, take
 from phyllome_seat.model.answered import build_wish, find_conflicts
 from phyllome_seat.model.conversation import NONE, SEAT_KEYS, Answers, next_question
@@ -245,7 +246,8 @@ def _diff(path: Path, old: str, new: str) -> str:
 
 
 def _plan(args: argparse.Namespace, path: Path) -> int:
-    from phyllome_seat.cli.look import plan
-
-    args.file, args.host, args.json = str(path), None, False
-    return plan(args) or DONE
+    """Print the plan for the file, as the command `plan` does."""
+    line = ["--connect", args.connect, "plan", "--file", str(path)]
+    planned = parse_line(line)
+    status: int = planned.run(planned)
+    return status
