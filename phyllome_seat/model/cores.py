@@ -33,7 +33,7 @@ def share_cores(
     each = (total - kept) // max(1, len(nodes))
     if each < 1:
         return tuple(() for _ in nodes)
-    left = _without_first(islands, kept)
+    left = list(islands)
     order = sorted(range(len(nodes)), key=lambda n: (nodes[n] is None, n))
     given: dict[int, tuple[int, ...]] = {}
     for number in order:
@@ -69,18 +69,10 @@ def _kept(islands: list[_Island], spare: int, host_cpus: int | None) -> int:
     return -(-max(0, host_cpus - spare) // threads)
 
 
-def _without_first(islands: list[_Island], kept: int) -> list[_Island]:
-    """Return the islands without so many cores, the first ones: interrupts land there."""
-    left = []
-    for island in islands:
-        left.append(_Island(island.node, island.cores[kept:]))
-        kept = max(0, kept - len(island.cores))
-    return left
-
-
 def _take(islands: list[_Island], count: int, node: int | None) -> list[tuple[int, ...]]:
     """Take cores: of one island of the node where one has enough, the fullest fit; else of as few
-    as possible, those of the node first.
+    as possible, those of the node first. The first cores are left for the host: interrupts land
+    there.
     """
     taken: list[tuple[int, ...]] = []
     while len(taken) < count:
@@ -90,8 +82,8 @@ def _take(islands: list[_Island], count: int, node: int | None) -> list[tuple[in
             key=lambda n: _rank(islands[n], need, node),
         )
         island = islands[at]
-        taken += island.cores[:need]
-        islands[at] = _Island(island.node, island.cores[need:])
+        taken += island.cores[-need:]
+        islands[at] = _Island(island.node, island.cores[:-need])
     return taken
 
 

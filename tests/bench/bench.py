@@ -36,6 +36,7 @@ from tests.bench import measure  # noqa: E402
 from tests.bench.big_tree import make_big_tree, wish_for  # noqa: E402
 
 MACHINE = ROOT.parent / "shared/data/machines/HP_ELITEBOOK_835_13_INCH_G10.tar.xz"
+RECORDED = ROOT.parent / "shared/data/machines/NVIDIA_DGX_STATION.tar.xz"
 DESCRIPTION = ROOT / "examples/two-seat-gaming-pc/pc.yaml"
 COMMAND = Path(sys.prefix) / "bin/phyllome-seat"
 BLOCKS = 100  # 1,000 functions and 4,000 USB devices
@@ -85,6 +86,7 @@ def rows(*, lab: bool) -> Iterator[Row]:
     yield from compare_machine("PC", measure_in_pc() if lab else None, limited=True)
     yield from compare_machine("here", measure_here(), limited=False)
     yield measure_recorded()
+    yield from measure_propose()
     with folder() as place:
         yield from measure_growth(place)
 
@@ -143,6 +145,28 @@ def measure_recorded() -> Row:
         (sys_folder,) = place.rglob("run/udev/data")
         found = measure_here(str(sys_folder.parents[2]))
     return Row(what, found["in_process"] / found["bare"], 2.0)
+
+
+def measure_propose() -> Iterator[Row]:
+    """Return how long a proposal takes where there is much to choose from."""
+    from phyllome_seat.model.proposal import ProposalWishes
+    from phyllome_seat.model.propose import propose
+    from tests.bench.many_cards import many_cards, with_groups
+
+    host = many_cards()
+    asked = ProposalWishes(count=8)
+    seconds = _median(lambda: propose(host, asked))
+    yield Row("propose 8 seats on 16 cards and 32 controllers", seconds, 2, "s")
+    if not RECORDED.exists():
+        yield Row("propose on the largest recorded machine", None, 0.5, "s")
+        return
+    with folder() as place, tarfile.open(RECORDED) as archive:
+        archive.extractall(place)  # our own data
+        (sys_folder,) = place.rglob("run/udev/data")
+        found = with_groups(scan(Sysfs(str(sys_folder.parents[2]))))
+    seconds = _median(lambda: propose(found))
+    what = f"propose on the largest recorded machine, {len(found.pci)} functions"
+    yield Row(what, seconds, 0.5, "s")
 
 
 # -- a large machine against a tenth of it ---------------------------------------------------------

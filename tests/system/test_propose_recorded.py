@@ -13,6 +13,7 @@ from phyllome_seat.model.propose import propose
 from phyllome_seat.model.value import replace
 from phyllome_seat.system.scan import scan
 from phyllome_seat.system.sysfs import Sysfs
+from tests.bench.many_cards import with_groups
 from tests.model.test_propose import check_promises, check_refusal
 from tests.recorded import count_tested, recorded
 from tests.system.test_protect_recorded import MACHINES
@@ -40,19 +41,9 @@ def read(tmp_path_factory):
 
 
 def grouped(host):
-    """As a good board: a group for each device behind the processor, functions of one together."""
-    places = {}
-    pci = tuple(
-        replace(
-            d,
-            iommu_group=places.setdefault(
-                (d.address.domain, d.address.bus, d.address.device), len(places)
-            ),
-        )
-        for d in host.pci
-    )
+    """As a good board, with a group for each device, a disk in use and memory."""
     disks = tuple(Mount(b.name, "/", "ext4") for b in host.blocks[:1])
-    return replace(host, pci=pci, mounts=disks, memory=Memory(32 * 2**20))
+    return replace(with_groups(host), mounts=disks, memory=Memory(32 * 2**20))
 
 
 def propose_or_say(host, wishes=ProposalWishes()):  # noqa: B008 - a value
