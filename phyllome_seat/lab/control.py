@@ -57,6 +57,8 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "unplug": _unplug,
     "plugged": _plugged,
     "press": lambda pc, keyboard, *keys: pc.press(keyboard, *keys),
+    "change": lambda pc, thing: pc.device(thing).change(),
+    "reset": lambda pc, thing, times="1": pc.device(thing).reset_loop(int(times)),
     "type": lambda pc, keyboard, text: pc.type(keyboard, text),
     "point": lambda pc, tablet, x, y: pc.point(tablet, float(x), float(y)),
     "move": lambda pc, mouse, right, down: pc.move(mouse, int(right), int(down)),

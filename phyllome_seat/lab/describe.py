@@ -272,6 +272,13 @@ def _check_ports(file: str, controller: UsbController) -> None:
     hubs = {thing.port for thing in controller.plugged if thing.kind is UsbKind.HUB}
     seen: set[str] = set()
     for thing in controller.plugged:
+        if thing.kind.served:
+            raise DescriptionError(
+                file,
+                thing.id,
+                f"a {thing.kind} device is in no snapshot",
+                hint=f"plug it into the PC that runs: phyllome-seat lab plug {controller.id} ...",
+            )
         parent = thing.port.rpartition(".")[0]
         if thing.port in seen:
             raise DescriptionError(file, thing.id, f"port {thing.port} is taken")

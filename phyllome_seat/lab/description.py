@@ -26,6 +26,21 @@ class UsbKind(enum.StrEnum):
     HUB = "hub"
     STORAGE = "storage"
     SERIAL = "serial"
+    # What QEMU does not have: models of our own, only in a PC that runs (docs/lab.md).
+    GAMEPAD = "gamepad"
+    CHANGING = "changing"  # another vendor:product when told
+    RESETTING = "resetting"  # goes and comes back by itself when told
+    SUPERSPEED = "superspeed"
+    HOSTILE = "hostile"  # its name and serial are an attack
+    MODEM = "modem"  # storage until it is ejected
+
+    @property
+    def served(self) -> bool:
+        """Whether this process plays the device, so that no snapshot can hold it."""
+        return self in (
+            *(UsbKind.GAMEPAD, UsbKind.CHANGING, UsbKind.RESETTING),
+            *(UsbKind.SUPERSPEED, UsbKind.HOSTILE, UsbKind.MODEM),
+        )
 
 
 class DiskModel(enum.StrEnum):

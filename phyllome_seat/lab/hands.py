@@ -14,7 +14,9 @@ from phyllome_seat.lab.keys import strokes
 from phyllome_seat.lab.layers import make_stick
 from phyllome_seat.lab.machine import Machine
 from phyllome_seat.lab.picture import Picture, parse_ppm
-from phyllome_seat.lab.qemu import usb_properties
+from phyllome_seat.lab.qemu import served_chardev, usb_properties
+from phyllome_seat.lab.usbmodels import faces
+from phyllome_seat.lab.usbserver import ServedDevice
 
 TABLET_MAX = 0x7FFF  # INPUT_EVENT_ABS_MAX, include/ui/input.h
 _BUTTONS = {"left": 1, "right": 2, "middle": 4}  # MOUSE_EVENT_*, include/ui/console.h
@@ -30,6 +32,7 @@ class Hands(ABC):
     directory: Path
     disks: Path
     plugged: dict[str, tuple[str, UsbThing]]
+    served: dict[str, ServedDevice]
 
     @property
     @abstractmethod
@@ -46,20 +49,46 @@ class Hands(ABC):
                 node_name=thing.id,
                 file={"driver": "file", "filename": str(file)},
             )
-        self.machine.execute("device_add", **usb_properties(self.description, controller, thing))
+        if thing.kind.served:
+            self._serve(thing)
+        try:
+            properties = usb_properties(self.description, controller, thing)
+            self.machine.execute("device_add", **properties)
+        except LabError:
+            if thing.kind.served:
+                self._serve_no_more(thing.id)
+                self.machine.execute("chardev-remove", id=served_chardev(thing.id))
+            raise
         self.plugged[thing.id] = (controller, thing)
 
     def unplug(self, thing_id: str) -> tuple[str, UsbThing]:
         """Pulls a thing out; returns its controller and itself, for plugging it again."""
         controller, thing = self._thing(thing_id)
         self.machine.unplug(thing_id)
+        self._serve_no_more(thing_id)
         if thing.kind is UsbKind.STORAGE:
             self.machine.execute("blockdev-del", node_name=thing_id)
         del self.plugged[thing_id]
         return controller, thing
 
+    def device(self, thing_id: str) -> ServedDevice:
+        """Returns a device that this process plays, to press, change or reset it."""
+        _, thing = self._thing(thing_id)
+        if thing_id not in self.served:
+            raise LabError(
+                f"{thing_id}: a {thing.kind} is QEMU's own and does what QEMU lets it",
+                hint="plug one of kind gamepad, changing, resetting, superspeed, hostile or modem",
+            )
+        return self.served[thing_id]
+
     def press(self, keyboard: str, *keys: str, hold_s: float = 0.03) -> None:
-        """Presses keys together on one keyboard and lets go; QEMU's names: `a`, `ret`, `f1`."""
+        """Presses keys together on one keyboard and lets go; QEMU's names: `a`, `ret`, `f1`.
+
+        A gamepad's are `south`, `start`, ... (`usbmodels.BUTTONS`).
+        """
+        if keyboard in self.served:
+            self.served[keyboard].press(*keys, hold_s=hold_s)
+            return
         for key in keys:
             self._send(keyboard, _key(key, True))
         time.sleep(hold_s)
@@ -120,6 +149,25 @@ class Hands(ABC):
                 if device["qdev_id"] == part:
                     return f"0000:{device['bus']:02x}:{device['slot']:02x}.{device['function']:x}"
         raise LabError(f"{part}: no PCI device of that id in this PC")
+
+    def _serve(self, thing: UsbThing) -> None:
+        if thing.id in self.plugged:
+            raise LabError(f"{thing.id}: is plugged in already")
+        path = self.directory / f"{thing.id}.usb"
+        self.served[thing.id] = ServedDevice(path, faces(thing))
+        address = {"type": "unix", "data": {"path": str(path)}}
+        backend = {"type": "socket", "data": {"addr": address, "server": False}}
+        try:
+            self.machine.execute("chardev-add", id=served_chardev(thing.id), backend=backend)
+        except LabError:
+            self.served.pop(thing.id).close()
+            raise
+
+    def _serve_no_more(self, thing_id: str) -> None:
+        # QEMU forgets the chardev with the device (usbredir_unrealize, hw/usb/redirect.c).
+        device = self.served.pop(thing_id, None)
+        if device is not None:
+            device.close()
 
     def _thing(self, thing_id: str) -> tuple[str, UsbThing]:
         if thing_id not in self.plugged:

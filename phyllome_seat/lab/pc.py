@@ -48,6 +48,7 @@ class Pc(Hands):
         self.description = description
         self.boot = boot
         self.plugged = {}
+        self.served = {}
         self._say = say
         self._cleanup = cleanup
         self._machine: Machine | None = None
@@ -333,6 +334,8 @@ class Pc(Hands):
         if self._machine is not None:
             self._machine.end()
             self._machine = None
+        while self.served:
+            self.served.popitem()[1].close()
 
     @property
     def _cold(self) -> bool:

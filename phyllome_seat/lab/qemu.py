@@ -193,12 +193,14 @@ def usb_in_order(pc: Description) -> tuple[tuple[str, UsbThing], ...]:
 def usb_properties(pc: Description, controller: str, thing: UsbThing) -> dict[str, str]:
     """Returns the properties of a USB device, for `-device` and for QMP `device_add` alike."""
     properties = {
-        "driver": _USB_DRIVERS[thing.kind],
+        "driver": "usb-redir" if thing.kind.served else _USB_DRIVERS[thing.kind],
         "id": thing.id,
         "bus": f"{controller}.0",
         "port": thing.port,
     }
-    if thing.serial is not None:
+    if thing.kind.served:
+        properties["chardev"] = served_chardev(thing.id)
+    elif thing.serial is not None:
         properties["serial"] = thing.serial
     if thing.kind in (UsbKind.KEYBOARD, UsbKind.TABLET) and (thing.card or pc.cards):
         properties["display"] = thing.card or pc.host_card or pc.cards[0].id
@@ -207,6 +209,11 @@ def usb_properties(pc: Description, controller: str, thing: UsbThing) -> dict[st
     if thing.kind is UsbKind.SERIAL:
         properties["chardev"] = "nowhere"
     return properties
+
+
+def served_chardev(thing_id: str) -> str:
+    """Returns QEMU's name of its connection with a device that this process plays."""
+    return f"{thing_id}-served"
 
 
 def blockdev(node: str, file: Path) -> str:
