@@ -126,9 +126,11 @@ class PciId:
     subdevice: int | None = None
 
     def __post_init__(self) -> None:
-        subsystem = (self.subvendor, self.subdevice)
-        numbers = (self.vendor, self.device, *(() if subsystem == (None, None) else subsystem))
-        if None in numbers or not _is_id(numbers):
+        vendor, device = self.subvendor, self.subdevice
+        if not (0 <= self.vendor <= 0xFFFF and 0 <= self.device <= 0xFFFF) or not (
+            vendor is device is None
+            or (vendor is not None and device is not None and _is_id((vendor, device)))
+        ):
             raise AddressError(str(self), _PCI_ID, hint="a number is missing or out of range")
 
     @property

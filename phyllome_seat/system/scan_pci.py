@@ -35,7 +35,8 @@ def read_pci(sysfs: Sysfs, *, locked: Collection[PciAddress] = ()) -> tuple[PciD
         if address is None:
             continue
         path = sysfs.target(_DEVICES + name) or _DEVICES + name
-        device = _read_function(sysfs, address, path, is_locked=address in locked)
+        is_locked = bool(locked) and address in locked  # to hash an address takes its time
+        device = _read_function(sysfs, address, path, is_locked=is_locked)
         if device is not None:
             devices.append(device)
     return tuple(devices)
@@ -86,24 +87,22 @@ def _read_uevent(sysfs: Sysfs, path: str) -> dict[str, str]:
     Source: ``pci_uevent`` in drivers/pci/pci-driver.c. Linux before 6.11 takes the device's lock.
     """
     lines = (sysfs.read(path + "/uevent") or "").split("\n")
-    return dict([line.partition("=")[::2] for line in lines])
+    return dict([line.split("=", 1) for line in lines if "=" in line])
 
 
 def _read_id(sysfs: Sysfs, path: str, event: dict[str, str]) -> PciId | None:
     try:
         if "PCI_ID" in event:
-            vendor, device = event["PCI_ID"].split(":")
-            subvendor, subdevice = event.get("PCI_SUBSYS_ID", "0:0").split(":")
+            texts = f"{event['PCI_ID']}:{event.get('PCI_SUBSYS_ID', '0:0')}".split(":")
         else:
             names = ("vendor", "device", "subsystem_vendor", "subsystem_device")
-            vendor, device, subvendor, subdevice = (
-                sysfs.read(f"{path}/{name}") or "0" for name in names
-            )
-        if not int(vendor, 16):
+            texts = [sysfs.read(f"{path}/{name}") or "0" for name in names]
+        vendor, device, subvendor, subdevice = [int(text, 16) for text in texts]
+        if not vendor:
             return None
-        if not int(subvendor, 16):  # the kernel's "none": bridges have no subsystem
-            return PciId(int(vendor, 16), int(device, 16))
-        return PciId(int(vendor, 16), int(device, 16), int(subvendor, 16), int(subdevice, 16))
+        if not subvendor:  # the kernel's "none": bridges have no subsystem
+            return PciId(vendor, device)
+        return PciId(vendor, device, subvendor, subdevice)
     except (ValueError, AddressError):
         return None
 

@@ -242,7 +242,7 @@ def _read_uevent(sysfs: Sysfs, path: str) -> dict[str, str]:
     Source: ``usb_dev_uevent`` in drivers/usb/core/usb.c and driver.c.
     """
     lines = (sysfs.read(path + "/uevent") or "").split("\n")
-    return dict([line.partition("=")[::2] for line in lines])
+    return dict([line.split("=", 1) for line in lines if "=" in line])
 
 
 def _read_sockets(
