@@ -58,6 +58,8 @@ def read_memory(sysfs: Sysfs) -> Memory | None:
         name, _, size = line.partition(":")
         if name in ("MemTotal", "MemAvailable"):
             sizes[name] = read_number(size.removesuffix(" kB").strip())
+            if len(sizes) == 2:  # they are among the first three of fifty lines
+                break
     total = sizes.get("MemTotal")
     if total is None:
         return None

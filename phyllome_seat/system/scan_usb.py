@@ -274,9 +274,10 @@ def _read_sockets(
     return tuple(sorted(sockets, key=lambda socket: _order_of(socket.ports[0])))
 
 
-def _known(*connect_types: str | None) -> str | None:
-    """Return the first that says something, for the firmware may describe one speed only."""
-    return next((word for word in connect_types if word not in (None, "unknown")), connect_types[0])
+def _known(first: str | None, second: str | None) -> str | None:
+    """Return the one that says something, for the firmware may describe one speed only."""
+    nothing = (None, "unknown")
+    return second if first in nothing and second not in nothing else first
 
 
 def _find_hub_port(name: str, buses: dict[str, _Bus]) -> UsbPort | None:
