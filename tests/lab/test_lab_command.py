@@ -15,7 +15,7 @@ from phyllome_seat.lab.accel import boots
 from phyllome_seat.lab.image import image
 from tests.lab.conftest import EXAMPLE
 
-# Not seen to hold yet: ARCHITECTURE.md, where things stand.
+# What it starts and ends are whole PCs: minutes.
 pytestmark = [pytest.mark.lab, pytest.mark.soak]
 
 

