@@ -137,6 +137,9 @@ class ServedDevice:
     def _serve(self) -> None:
         try:
             self._peer, _ = self._listener.accept()
+            if self._closed.is_set():  # close() came between and did not see this connection
+                self._peer.close()
+                return
             self._send(usbredir.hello())
             while data := self._peer.recv(1 << 16):
                 for packet in self._parser.feed(data):
