@@ -8,27 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from phyllome_seat.lab.description import UsbKind
+from phyllome_seat.lab.description import Description, UsbController, UsbKind, UsbThing
+from phyllome_seat.lab.errors import LabError
 from phyllome_seat.lab.guest import command_line
 from phyllome_seat.lab.guestlog import parse_guest_log
+from phyllome_seat.lab.hands import Hands
 from phyllome_seat.lab.usbmodels import FACES
-from phyllome_seat.lab.usbserver import ServedDevice
 
 pytestmark = pytest.mark.lab
 PORTS = {kind: str(number) for number, kind in enumerate(FACES, 1)}
 
 
-class SmallPc:
+class SmallPc(Hands):
     """A kernel, one program, one xHCI; what they say is on the serial port."""
 
     def __init__(self, guest, directory):
         from phyllome_seat.lab.machine import Machine
 
-        self.directory = directory
-        self.devices = {}
+        self.description = Description(usb=(UsbController("usb", ports=8),))
+        self.directory = self.disks = directory
+        self.plugged, self.served = {}, {}
         loud = command_line("left").replace("quiet loglevel=3", "loglevel=7")
         qmp = f"socket,id=qmp,path={directory}/qmp.sock,server=on,wait=off"
-        self.machine = Machine(
+        self._machine = Machine(
             [
                 *("-nodefaults", "-display", "none", "-machine", "q35", "-m", "512"),
                 *("-accel", "tcg", "-cpu", "max", "-kernel", str(guest / "vmlinuz")),
@@ -40,15 +42,12 @@ class SmallPc:
             directory,
         )
 
-    def plug(self, kind):
-        path = self.directory / f"{kind}.usb"
-        self.devices[kind] = ServedDevice(path, FACES[kind])
-        address = {"type": "unix", "data": {"path": str(path)}}
-        backend = {"type": "socket", "data": {"addr": address, "server": False}}
-        self.machine.execute("chardev-add", id=f"{kind}-served", backend=backend)
-        where = {"bus": "usb.0", "port": PORTS[kind], "chardev": f"{kind}-served"}
-        self.machine.execute("device_add", driver="usb-redir", id=str(kind), **where)
-        return self.devices[kind]
+    @property
+    def machine(self):
+        return self._machine
+
+    def chardevs(self):
+        return [each["label"] for each in self.machine.execute("query-chardev")]
 
     def said(self):
         return (self.directory / "serial.log").read_bytes().decode(errors="replace")
@@ -62,7 +61,7 @@ class SmallPc:
         return found
 
     def close(self):
-        for device in self.devices.values():
+        for device in self.served.values():
             device.close()
         self.machine.end()
 
@@ -91,7 +90,7 @@ SPEEDS = {
 
 @pytest.mark.parametrize("kind", FACES)
 def test_the_kernel_sees_the_device_with_its_id_speed_and_strings(small, kind):
-    small.plug(kind)
+    small.plug(UsbThing(kind, kind, PORTS[kind]), "usb")
     face = FACES[kind][0]
     bus, speed = SPEEDS.get(kind, ("1", "full-speed"))
     port = f"usb {bus}-{PORTS[kind]}"
@@ -103,7 +102,7 @@ def test_the_kernel_sees_the_device_with_its_id_speed_and_strings(small, kind):
 
 
 def test_a_gamepads_press_arrives(small):
-    small.devices[UsbKind.GAMEPAD].press("south")
+    small.press("gamepad", "south")
     small.wait("EV_KEY BTN_SOUTH 0")
     events = [event for event in parse_guest_log(small.said()).events if event.type == "EV_KEY"]
     assert [(event.device.uniq, event.code, event.value) for event in events] == [
@@ -113,19 +112,34 @@ def test_a_gamepads_press_arrives(small):
 
 
 def test_a_changed_device_comes_back_in_its_port_under_its_new_id(small):
-    small.devices[UsbKind.CHANGING].change_id(0x1234, 0x5678)
+    small.device("changing").change_id(0x1234, 0x5678)
     small.wait(rf"usb 1-{PORTS[UsbKind.CHANGING]}: .*idVendor=1234, idProduct=5678,")
 
 
 def test_a_resetting_device_has_another_number_each_time(small):
-    small.devices[UsbKind.RESETTING].reset_loop(4, every_s=0.7)
+    small.device("resetting").reset_loop(4, every_s=0.7)
     numbers = small.wait(rf"usb 1-{PORTS[UsbKind.RESETTING]}: new .* number (\d+)", count=5)
     assert len(set(numbers)) == 5
 
 
-def test_an_unplugged_device_is_gone_and_qemu_with_its_connection(small):
-    kind = UsbKind.SUPERSPEED
-    small.machine.unplug(str(kind))
-    small.wait(rf"usb 2-{PORTS[kind]}: USB disconnect")
-    chardevs = [each["label"] for each in small.machine.execute("query-chardev")]
-    assert f"{kind}-served" not in chardevs
+def test_an_unplugged_device_is_gone_with_all_that_served_it_and_comes_back(small):
+    port = f"usb 2-{PORTS[UsbKind.SUPERSPEED]}"
+    controller, thing = small.unplug("superspeed")
+    small.wait(f"{port}: USB disconnect")
+    assert "superspeed-served" not in small.chardevs()
+    assert not (small.directory / "superspeed.usb").exists()
+    with pytest.raises(LabError, match="superspeed: not plugged in"):
+        small.device("superspeed")
+    small.plug(thing, controller)
+    small.wait(rf"{port}: new SuperSpeed USB device number \d+", count=2)
+
+
+def test_a_plug_that_qemu_refuses_leaves_nothing(small):
+    with pytest.raises(LabError, match="gamepad: is plugged in already"):
+        small.plug(UsbThing("gamepad", UsbKind.GAMEPAD, "8"), "usb")
+    before = small.chardevs()
+    with pytest.raises(LabError, match="99"):
+        small.plug(UsbThing("second", UsbKind.GAMEPAD, "99"), "usb")
+    assert small.chardevs() == before
+    assert "second" not in small.plugged
+    assert not (small.directory / "second.usb").exists()
