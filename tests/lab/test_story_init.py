@@ -131,6 +131,7 @@ def test_one_key_at_each_seat_is_all_that_the_example_asks_for(story):
     story.command("revert")
 
 
+@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
 def test_without_a_question_the_seat_file_is_what_the_pc_is_good_for(story):
     said = story.command("init", "--yes")
 
