@@ -22,6 +22,21 @@ OF_THE_EXAMPLE = ("left-keyboard", "left-tablet", "right-keyboard", "right-table
 HOST_USB = "0000:00:08.0"
 SOCKETS = {"left": "2", "right": "3"}
 SERVICE = "phyllome-seat-watch"
+HOSTILE = "\"';$(id)`<x>&*%p"
+# A watch with a buffer for a dozen events.
+STORM = """\
+from phyllome_seat import Watch
+import asyncio
+async def run():
+    async for event in Watch(buffer_bytes=4096):
+        print(event, flush=True)
+asyncio.run(run())
+"""
+# What udev knows of a device by where it is plugged in, when, and under which number.
+BY_PLACE = (
+    *("DEVPATH=", "DEVNAME=", "DEVNUM=", "BUSNUM=", "MINOR=", "ID_PATH", "ID_FOR_SEAT="),
+    *("ID_SEAT=", "TAGS=", "CURRENT_TAGS=", "USEC_INITIALIZED=", "PHYLLOME_SEAT"),
+)
 LOOK = """\
 for name in left right; do
   echo "guest $name $(virsh domstate $name)"
@@ -52,7 +67,7 @@ class Desk(Story):
 
     def __init__(self, pc):
         super().__init__(pc)
-        self.in_socket = {}
+        self.in_socket, self.typed = {}, {}
         self._count = 0
 
     def plug(self, seat, kind=UsbKind.KEYBOARD, serial="SAME"):
@@ -101,14 +116,61 @@ class Desk(Story):
             assert time.monotonic() < end, f"{self.look()}\n{self.journal()}"
             time.sleep(0.3)
 
+    def wait_entries(self, seat, count, timeout_s=60):
+        """Waits until a guest has so many devices, in its XML and in QEMU."""
+        end = time.monotonic() + timeout_s
+        while [len(found) for found in self.look()[0][seat]] != [count, count]:
+            assert time.monotonic() < end, f"{self.look()}\n{self.journal()}"
+            time.sleep(0.3)
+
     def journal(self):
         return self.pc.run(f"journalctl -u {SERVICE} -o cat --no-pager | tail -60").stdout
 
+    def fill(self):
+        """Plugs something into each seat's socket that is empty."""
+        for seat in SOCKETS:
+            if seat not in self.in_socket:
+                self.plug(seat)
+        self.wait_right()
+
+    def start(self, seat):
+        """Starts a guest as anybody may, not by our command."""
+        self.pc.run(f"virsh -q start {seat}")
+        self.typed[seat] = ""
+        self.wait_ready(seat)
+
+    def destroy(self, seat):
+        self.pc.run(f"virsh -q destroy {seat}")
+        del self.typed[seat]
+
     def type_everywhere(self):
-        """Types on each keyboard of a seat whose guest runs, and waits until it got there."""
+        """Types on each keyboard whose guest runs; each guest must get its own, and nothing else
+        it has got since its start.
+        """
+        for seat in self.typed:
+            self.wait_keyboards(seat)
         texts = {s: t for s, t in demo.random_texts().items() if s in self.in_socket}
         self.pc.type_at_once({self.in_socket[seat].id: text for seat, text in texts.items()})
-        return texts
+        for seat in self.typed:
+            self.typed[seat] += texts.get(seat, "")
+        assert self.wait_typed(self.typed) == self.typed, self.journal()
+
+    def wait_keyboards(self, seat, timeout_s=30):
+        """Waits until the guest's own kernel has found what is in its socket."""
+        end = time.monotonic() + timeout_s
+        while True:
+            log = self.log(seat)
+            found = sum(one.id == "0627:0001" for one in log.inputs) - len(log.gone)
+            if found == (seat in self.in_socket):
+                return
+            assert time.monotonic() < end, f"{seat} has {found} keyboards\n{self.journal()}"
+            time.sleep(0.3)
+
+    def properties(self, seat):
+        """Returns what udev knows of what is in a socket, without what tells the socket."""
+        path = f"/sys/bus/pci/devices/{HOST_USB}/usb*/[0-9]*-{SOCKETS[seat]}"
+        lines = self.pc.run(f"udevadm info -q property -p $(echo {path})").stdout.splitlines()
+        return {line for line in lines if not line.startswith(BY_PLACE)}
 
 
 @pytest.fixture(scope="module")
@@ -122,20 +184,172 @@ def desk(open_pc):
         yield desk
 
 
-def test_a_stick_replugged_is_there_again_by_itself(desk):
-    said = desk.command("watch", "--install")
-    assert "installed and started" in said
+def test_installed_it_is_a_service_that_anyone_else_is_refused(desk):
+    refused = desk.pc.run("setpriv --reuid 65534 phyllome-seat watch", check=False)
+    assert refused.status == 1 and "only root may" in refused.stderr
+
+    assert "installed and started" in desk.command("watch", "--install")
+    assert "is there and runs" in desk.command("watch", "--install")
+
     verified = desk.pc.run(f"systemd-analyze verify {SERVICE}.service", check=False)
-    assert "phyllome-seat" not in verified.stderr + verified.stdout, verified
+    assert SERVICE not in verified.stderr + verified.stdout, verified
+
+
+def test_what_is_plugged_in_before_and_during_a_guests_start_gets_there(desk):
     desk.plug("left")
-    desk.pc.run("virsh -q start left")  # not by us: whoever starts it
-    desk.wait_ready("left")
+    desk.pc.run("virsh -q start left && virsh -q start right")
+    desk.typed = {"left": "", "right": ""}
+    desk.plug("right")  # while it boots
+    for seat in SOCKETS:
+        desk.wait_ready(seat)
     desk.wait_right()
-    for _ in range(2):
+    desk.type_everywhere()
+
+
+@pytest.mark.parametrize("moves", (10, pytest.param(200, marks=pytest.mark.soak)))
+def test_twins_that_only_their_place_tells_apart_are_never_mixed_up(desk, moves):
+    assert desk.properties("left") == desk.properties("right")
+    chance = random.Random(moves)
+    for move in range(1, moves + 1):
+        match chance.choice(("plug", "plug", "plug", "swap")):
+            case "swap":
+                for seat in list(desk.in_socket):
+                    desk.pull(seat)
+                for seat in SOCKETS:
+                    desk.plug(seat)
+            case "plug":
+                seat = chance.choice(tuple(SOCKETS))
+                (desk.pull if seat in desk.in_socket else desk.plug)(seat)
+        if move % 5 == 0:
+            desk.wait_right()
+            desk.type_everywhere()
+
+
+@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+def test_a_paused_and_a_rebooting_guest_keep_what_they_have(desk):
+    desk.fill()
+    desk.pc.run("virsh -q suspend left")
+    desk.pull("left")
+    desk.plug("left")
+    desk.wait_right()
+    desk.pc.run("virsh -q resume left; virsh -q reset right")
+    desk.typed["right"] = ""
+    time.sleep(2)
+    desk.wait_ready("right")
+    desk.wait_right()
+    desk.type_everywhere()
+
+
+@pytest.mark.parametrize("how", ("restart", "kill", "stop"))
+def test_a_libvirt_that_goes_and_comes_back_is_asked_again(desk, how):
+    desk.fill()
+    daemon = desk.pc.run(
+        "systemctl is-active -q virtqemud.socket && echo virtqemud || echo libvirtd"
+    ).stdout.strip()
+    match how:
+        case "restart":
+            desk.pc.run(f"systemctl restart {daemon}")
+        case "kill":
+            desk.pc.run(f"systemctl kill -s KILL {daemon}")
+        case "stop":
+            desk.pc.run(f"systemctl stop {daemon}.service {daemon}*.socket")
+    desk.pull("left")
+    desk.plug("left")
+    if how == "stop":
+        time.sleep(10)
+        desk.pc.run(f"systemctl start {daemon}.socket")
+    desk.wait_right(60)
+
+
+@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+def test_a_guest_that_hangs_delays_no_other(desk):
+    desk.fill()
+    qemu = "$(cat /run/libvirt/qemu/right.pid)"
+    desk.pc.run(f"kill -STOP {qemu}")
+    try:
+        desk.pull("right")
+        desk.plug("right")
+        time.sleep(5)
         desk.pull("left")
-        desk.wait_right()
         desk.plug("left")
-        desk.wait_right()
-    text = random.choice(list(demo.random_texts().values()))
-    desk.pc.type(desk.in_socket["left"].id, text)
-    assert desk.wait_typed({"left": text}) == {"left": text}
+        desk.pc.wait("journalctl -u phyllome-seat-watch -n 3 | grep -q 'attach .* to guest left'")
+    finally:
+        desk.pc.run(f"kill -CONT {qemu}")
+    desk.wait_right(90)
+    desk.type_everywhere()
+
+
+@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+def test_a_killed_service_comes_back_and_finds_what_happened_meanwhile(desk):
+    desk.fill()
+    desk.pc.run(f"systemctl kill -s KILL {SERVICE}")
+    for seat in SOCKETS:
+        desk.pull(seat)
+    desk.plug("right")
+    desk.wait_right(60)
+    desk.plug("left")
+    desk.wait_right(60)
+    desk.type_everywhere()
+
+
+@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+def test_a_hub_with_four_devices_goes_and_comes_at_once(desk):
+    desk.fill()
+    desk.pull("right")
+    hub = UsbThing("hub", UsbKind.HUB, SOCKETS["right"])
+    desk.pc.plug(hub, "host-usb")
+    behind = [
+        UsbThing(f"behind{n}", UsbKind.KEYBOARD, f"{SOCKETS['right']}.{n}", serial=serial)
+        for n, serial in enumerate(("SAME", HOSTILE, None, "SAME"), 1)
+    ]
+    for thing in behind:
+        desk.pc.plug(thing, "host-usb")
+    desk.wait_entries("right", 4)
+    assert "hub" not in desk.pc.run("virsh qemu-monitor-command right --hmp info usb").stdout
+    desk.pc.unplug("hub")
+    for thing in behind:
+        del desk.pc.plugged[thing.id]  # QEMU takes out what is behind a hub with it
+    desk.wait_entries("right", 0)
+    assert desk.journal().isprintable() or "\x1b" not in desk.journal()
+    desk.plug("right")
+    desk.wait_right()
+
+
+@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+def test_a_storm_that_overruns_the_buffer_costs_no_device(desk, plugs=5):
+    desk.fill()
+    desk.pc.run(f"systemctl stop {SERVICE}")
+    desk.pc.put("/root/storm.py", STORM)
+    python = "$(sed -n '1s/^#!//p' $(command -v phyllome-seat))"
+    unit = "systemd-run -q --unit=storm -p StandardOutput=file:/run/storm"
+    desk.pc.run(f"{unit} {python} /root/storm.py")
+    desk.pc.wait("grep -q ^watching /run/storm")
+    memory = "awk '/VmRSS/ {print $2}' /proc/$(systemctl show -P MainPID storm)/status"
+    before = int(desk.pc.run(memory).stdout)
+    desk.pc.run("systemctl kill -s STOP storm")
+    desk.pc.run(
+        "for n in $(seq 500); do for what in remove add; do "
+        f"echo $what > $(echo /sys/bus/pci/devices/{HOST_USB}/usb*/*-1/uevent); done; done",
+        timeout_s=120,
+    )
+    for _ in range(plugs):
+        for seat in SOCKETS:
+            desk.pull(seat)
+            desk.plug(seat)
+    desk.pc.run("udevadm settle", timeout_s=120)
+    desk.pull("left")
+    desk.pc.run("systemctl kill -s CONT storm")
+    desk.pc.wait("grep -q '^udev sent more' /run/storm")  # the overrun really happened
+    desk.wait_right()
+    desk.plug("left")
+    desk.wait_right()
+    assert int(desk.pc.run(memory).stdout) < before * 1.1
+    desk.pc.run(f"systemctl stop storm; systemctl start {SERVICE}")
+    desk.type_everywhere()
+
+
+def test_revert_takes_the_service_out_again(desk):
+    for seat in SOCKETS:
+        desk.destroy(seat)
+    assert SERVICE in desk.command("revert")
+    assert desk.pc.run(f"systemctl cat {SERVICE}", check=False).status
