@@ -107,6 +107,10 @@ def _takes_seat_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--file", metavar="FILE", help=f"the seat file (/{SEAT_FILE})")
 
 
+def _takes_seat_file_alone(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", metavar="SEATFILE", help=f"(/{SEAT_FILE})")
+
+
 def _takes_wait(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", type=float, default=10.0, metavar="S", help="wait for the lock (%(default)s s)"
@@ -228,6 +232,11 @@ COMMANDS: dict[str, Command] = {
         "show the PC: cards, monitors, USB, groups",
         "look.scan",
         (_takes_json, _takes_svg, _takes_guests),
+    ),
+    "check": (
+        "say what stands in the way of seats, and the fix",
+        "check.check",
+        (_takes_seat_file_alone, _takes_host, _takes_json),
     ),
     "identify": (
         "say which keyboard or mouse it is: press it",

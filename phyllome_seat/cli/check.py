@@ -1,0 +1,46 @@
+"""`check`: what stands between this PC and its seats, worst first, with the fix."""
+
+from __future__ import annotations
+
+import sys
+
+from phyllome_seat.cli.inputs import DONE, MACHINE_SAYS_NO, read_host, read_wish
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from phyllome_seat.model.devices import Host
+
+
+def check(args: argparse.Namespace) -> int:
+    """Print the findings; status 1 where one is an error."""
+    from phyllome_seat.model.check import check as find
+
+    wish = read_wish(args, missing_is_empty=True)
+    findings = find(_read(args), wish)
+    if args.json:
+        import json
+
+        from phyllome_seat.model.value import find_defaults
+
+        keys = find_defaults(type(findings[0]))
+        listed = [{key: getattr(finding, key) for key in keys} for finding in findings]
+        json.dump({"phyllome_seat_check": 1, "findings": listed}, sys.stdout, indent=1)
+        print()
+    else:
+        for finding in findings:
+            print(finding)
+    return MACHINE_SAYS_NO if findings[0].severity == "error" else DONE
+
+
+def _read(args: argparse.Namespace) -> Host:
+    """Return the PC, with its platform where it is not from a file."""
+    host = read_host(args, guests=True)
+    if args.host:
+        return host
+    from phyllome_seat.model.value import replace
+    from phyllome_seat.system.scan_platform import read_platform
+    from phyllome_seat.system.sysfs import Sysfs
+
+    return replace(host, platform=read_platform(Sysfs(args.sysroot)))

@@ -1,0 +1,151 @@
+"""`check`: silent on a healthy PC, one alarm for each breakage, the fix for each distribution."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from phyllome_seat.model.check import check
+from phyllome_seat.model.check_fix import argument_fix, install_fix
+from phyllome_seat.model.devices import Iommu, Memory, Platform, Setting
+from phyllome_seat.model.host_json import parse_host, render_host
+from tests.lab.breakages import BREAKAGES
+from tests.model.hosts import DISK, LEFT_GPU, address, two_seat_pc, two_seat_wish
+from tests.model.machines import machines
+
+HEALTHY = Platform(
+    os="debian",
+    boot="grub",
+    cmdline="BOOT_IMAGE=/vmlinuz root=/dev/sda2 quiet",
+    kernel="6.12.1-amd64",
+    cpu_vendor="GenuineIntel",
+    cpu_flags=("vmx",),
+    kvm=True,
+    modules=("vfio", "vfio_iommu_type1", "vfio_pci"),
+    remaps_interrupts=True,
+    programs=("/usr/sbin/libvirtd", "/usr/bin/qemu-system-x86_64"),
+)
+
+
+def healthy_pc():
+    iommu = Iommu(units=("dmar0",), groups=16, firmware_tables=("DMAR",))
+    memory = Memory(total_kib=64 << 20)
+    return replace(two_seat_pc(), iommu=iommu, memory=memory, platform=HEALTHY)
+
+
+def alarms(host, wish=None):
+    return {
+        (finding.severity, finding.subject): finding.fix
+        for finding in check(host, wish)
+        if finding.severity != "note"
+    }
+
+
+def test_a_healthy_pc_gives_no_alarm():
+    assert alarms(healthy_pc()) == {}
+
+
+def test_a_wish_that_fits_gives_no_alarm():
+    assert alarms(healthy_pc(), two_seat_wish()) == {}
+
+
+@pytest.mark.parametrize("broken", BREAKAGES, ids=lambda b: b.name)
+def test_each_breakage_gives_its_alarm_and_no_other(broken):
+    pc = healthy_pc()
+    host = replace(
+        pc,
+        platform=replace(HEALTHY, **broken.platform),
+        iommu=replace(pc.iommu, **broken.iommu),
+    )
+
+    found = alarms(host)
+
+    assert list(found) == [broken.alarm]
+    assert broken.fix in found[broken.alarm]
+
+
+@pytest.mark.parametrize(
+    ("os", "boot", "fix"),
+    [
+        (
+            "debian",
+            "grub",
+            "_DEFAULT: add intel_iommu=on; run sudo update-grub; reboot",
+        ),
+        ("arch", "grub", "run sudo grub-mkconfig -o /boot/grub/grub.cfg; reboot"),
+        ("fedora", "grubby", 'sudo grubby --update-kernel=ALL --args="intel_iommu=on"; reboot'),
+        ("fedora", "ostree", "sudo rpm-ostree kargs --append-if-missing=intel_iommu=on; reboot"),
+        ("arch", "systemd-boot", "the options line of the entry in /boot/loader/entries"),
+        (
+            "arch",
+            "kernel-install",
+            "in /etc/kernel/cmdline: add intel_iommu=on; run sudo kernel-inst",
+        ),
+        ("else", "", "the kernel's command line of your boot loader"),
+    ],
+)
+def test_the_fix_is_that_of_the_boot_loader(os, boot, fix):
+    assert fix in argument_fix(Platform(os=os, boot=boot), add="intel_iommu=on")
+
+
+@pytest.mark.parametrize(
+    ("platform", "program"),
+    [
+        (Platform(os="ubuntu", os_like=("debian",)), "apt install"),
+        (Platform(os="fedora", boot="grubby"), "dnf install"),
+        (Platform(os="fedora", boot="ostree"), "rpm-ostree install"),
+        (Platform(os="arch"), "pacman -S"),
+    ],
+)
+def test_the_packages_are_those_of_the_distribution(platform, program):
+    assert program in install_fix(platform)
+
+
+def test_too_little_memory_is_said_before_the_guest_fails():
+    host = replace(healthy_pc(), memory=Memory(total_kib=4 << 20))
+
+    assert ("error", "memory") in alarms(host, two_seat_wish())
+
+
+def test_what_does_not_fit_the_machine_is_an_error():
+    pc = healthy_pc()
+    host = replace(pc, pci=tuple(d for d in pc.pci if d.address != address(LEFT_GPU)))
+
+    assert ("error", "seats") in alarms(host, two_seat_wish())
+
+
+def test_a_card_that_shares_its_group_with_a_disk_is_said():
+    pc = healthy_pc()
+    moved = tuple(replace(d, iommu_group=1) if str(d.address) == DISK else d for d in pc.pci)
+
+    found = [f for f in check(replace(pc, pci=moved)) if LEFT_GPU in f.subject]
+
+    assert DISK in found[0].words
+    assert "another slot" in found[0].fix
+
+
+def test_the_worst_comes_first():
+    host = replace(healthy_pc(), platform=replace(HEALTHY, kvm=False, cmdline="video=efifb:off"))
+
+    assert [f.severity for f in check(host)][:3] == ["error", "warning", "note"]
+
+
+def test_a_host_without_a_platform_is_not_guessed_at():
+    assert alarms(two_seat_pc()) == {}
+
+
+def test_the_platform_comes_back_from_json():
+    host = replace(healthy_pc(), platform=replace(HEALTHY, settings=(Setting("/a", 1, "b"),)))
+
+    assert parse_host(render_host(host)).platform == host.platform
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
+@given(machines(), st.text())
+def test_a_finding_is_one_harmless_line(host, text):
+    platform = replace(HEALTHY, cmdline=f"vfio-pci.ids={text}", direct_groups=(1, 2, 3))
+    platform = replace(platform, settings=(Setting("/etc/modules", 1, f"vfio_virqfd {text}"),))
+
+    for finding in check(replace(host, platform=platform)):
+        assert str(finding).isprintable()
