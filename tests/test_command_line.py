@@ -144,3 +144,15 @@ def test_nothing_is_changed_below_another_root(tmp_path, capsys):
     assert cli.main(["--sysroot", str(tmp_path), "revert"]) == 2
     assert f"only on this machine, not below {tmp_path}" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_report_of_a_pc_is_a_pc_to_check(tmp_path, capsys):
+    report = tmp_path / "pc.json"
+    (tmp_path / "root").mkdir()
+
+    written = cli.main(["--sysroot", str(tmp_path / "root"), "check", "--report", str(report)])
+    checked = cli.main(["check", "--host", str(report), "--json"])
+
+    assert (written, checked) == (0, 1)
+    assert '"subject": "libvirt"' in capsys.readouterr().out
+    assert cli.main(["check", "--report", str(report)]) == 2  # written over nothing

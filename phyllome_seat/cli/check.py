@@ -17,6 +17,9 @@ def check(args: argparse.Namespace) -> int:
     """Print the findings; status 1 where one is an error."""
     from phyllome_seat.model.check import check as find
 
+    if args.report:
+        _report(args)
+        return DONE
     wish = read_wish(args, missing_is_empty=True)
     findings = find(_read(args), wish)
     if args.json:
@@ -32,6 +35,20 @@ def check(args: argparse.Namespace) -> int:
         for finding in findings:
             print(finding)
     return MACHINE_SAYS_NO if findings[0].severity == "error" else DONE
+
+
+def _report(args: argparse.Namespace) -> None:
+    """Write the PC for others to read: nobody's name in it, and a plan can be made for it."""
+    from phyllome_seat.cli.output import write_new
+    from phyllome_seat.model.host_json import render_host
+    from phyllome_seat.model.redact import redact
+
+    text = render_host(redact(_read(args)))
+    if args.report == "-":
+        sys.stdout.write(text)
+    else:
+        write_new(args.report, text)
+        print(f"{args.report}: written; look it through before you post it")
 
 
 def _read(args: argparse.Namespace) -> Host:

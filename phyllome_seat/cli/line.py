@@ -111,6 +111,16 @@ def _takes_seat_file_alone(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="SEATFILE", help=f"(/{SEAT_FILE})")
 
 
+def _takes_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--report",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="the PC without names and serials, to post it",
+    )
+
+
 def _takes_wait(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", type=float, default=10.0, metavar="S", help="wait for the lock (%(default)s s)"
@@ -236,7 +246,7 @@ COMMANDS: dict[str, Command] = {
     "check": (
         "say what stands in the way of seats, and the fix",
         "check.check",
-        (_takes_seat_file_alone, _takes_host, _takes_json),
+        (_takes_seat_file_alone, _takes_host, _takes_json, _takes_report),
     ),
     "identify": (
         "say which keyboard or mouse it is: press it",
