@@ -240,6 +240,7 @@ def test_a_paused_and_a_rebooting_guest_keep_what_they_have(desk):
     desk.type_everywhere()
 
 
+@pytest.mark.soak  # minutes, and a guest may end with a libvirt that is killed
 @pytest.mark.parametrize("how", ("restart", "kill", "stop"))
 def test_a_libvirt_that_goes_and_comes_back_is_asked_again(desk, how):
     desk.fill()
