@@ -10,7 +10,7 @@ from phyllome_seat.model.check import check
 from phyllome_seat.model.check_fix import argument_fix, install_fix
 from phyllome_seat.model.devices import Iommu, Memory, Platform, Setting
 from phyllome_seat.model.host_json import parse_host, render_host
-from tests.lab.breakages import BREAKAGES
+from tests.model.breakages import BREAKAGES
 from tests.model.hosts import DISK, LEFT_GPU, address, two_seat_pc, two_seat_wish
 from tests.model.machines import machines
 

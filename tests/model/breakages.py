@@ -1,4 +1,4 @@
-"""How to break a healthy PC, and what `check` must say: data, for a model and for a machine.
+"""How to break a healthy PC, and what `check` must say: data, for a made-up PC alone so far.
 
 Each changes fields of the `Platform` or the `Iommu` of the healthy PC in tests/model/test_check.py,
 with the alarm's severity, its subject, and a piece of the fix it names.
