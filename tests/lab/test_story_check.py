@@ -27,7 +27,6 @@ def healthy(pc):
     return set() if has_kvm else {("error", "virtualisation")}
 
 
-@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
 def test_a_healthy_pc_gives_no_false_alarm_and_old_recipes_are_seen_and_cured(pc):
     assert set(alarms(pc)) == healthy(pc), alarms(pc)
 
