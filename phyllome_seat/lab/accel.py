@@ -8,6 +8,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from phyllome_seat.lab.emulator import Emulator
 from phyllome_seat.lab.places import Say, run_directory, silent
 
 PROBE_TIMEOUT_S = 20.0
@@ -15,7 +16,7 @@ PROBE_TIMEOUT_S = 20.0
 _BOOTED = b"VFS: Unable to mount root fs"
 
 
-def acceleration(kernel: Path, say: Say = silent) -> str:
+def acceleration(kernel: Path, emulator: Emulator, say: Say = silent) -> str:
     """Returns `kvm` or `tcg`; tried once per boot of this machine, then remembered.
 
     A /dev/kvm that opens says little: inside some virtual machines firmware runs under it and
@@ -28,23 +29,26 @@ def acceleration(kernel: Path, say: Say = silent) -> str:
         found = "tcg"
         if os.access("/dev/kvm", os.R_OK | os.W_OK) and _nested():
             say(f"trying KVM (at most {PROBE_TIMEOUT_S:.0f} s)")
-            found = "kvm" if boots(kernel, "kvm", "host", PROBE_TIMEOUT_S) else "tcg"
+            found = "kvm" if boots(kernel, emulator, "kvm", "host", PROBE_TIMEOUT_S) else "tcg"
         if found == "tcg":
             say("no usable KVM: the PC is emulated in software, several times slower")
         remembered.write_text(found)
     return remembered.read_text()
 
 
-def boots(kernel: Path, accelerator: str, cpu: str, timeout_s: float) -> bool:
+def boots(kernel: Path, emulator: Emulator, accelerator: str, cpu: str, timeout_s: float) -> bool:
     """Returns whether a kernel boots up to looking for its root within the time."""
     with tempfile.TemporaryDirectory(prefix="phyllome-seat-") as scratch:
         log = Path(scratch) / "serial"
-        argv = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults", "-display"]
-        argv += ["none", "-no-reboot", "-accel", accelerator, "-cpu", cpu, "-machine", "q35"]
-        argv += ["-m", "512", "-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"]
+        argv = ["setpriv", "--pdeathsig", "KILL", *emulator.argv, "-nodefaults"]
+        argv += ["-display", "none", "-no-reboot", "-accel", accelerator, "-cpu", cpu]
+        argv += ["-machine", "q35", "-m", "512", "-kernel", str(kernel)]
+        argv += ["-append", "console=ttyS0 panic=-1"]
         argv += ["-serial", f"file:{log}"]
         with suppress(subprocess.TimeoutExpired):  # what it has said by then decides
-            subprocess.run(argv, timeout=timeout_s, capture_output=True, check=False)
+            subprocess.run(
+                argv, env=emulator.environ, timeout=timeout_s, capture_output=True, check=False
+            )
         return log.exists() and _BOOTED in log.read_bytes()
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from phyllome_seat.lab.description import Description
 from phyllome_seat.lab.edid import render_edid
+from phyllome_seat.lab.emulator import Emulator
 from phyllome_seat.lab.errors import LabError
 from phyllome_seat.lab.image import ROOT_UUID, Image
 from phyllome_seat.lab.qemu import VARIABLES, DirectBoot, FirmwareBoot, arguments
@@ -45,6 +45,7 @@ class Boot:
     image: Image
     kind: str
     acceleration: str
+    emulator: Emulator
 
     @property
     def firmware(self) -> tuple[Path, Path] | None:
@@ -67,11 +68,9 @@ class Boot:
 
     def made_of(self, pc: Description) -> tuple[object, ...]:
         """Returns all that decides what a PC booted this way is like."""
-        version = subprocess.run(
-            ["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=True
-        ).stdout
         directory = Path("-")  # a run's own paths are no part of what the PC is
         argv = self.arguments(pc, directory, directory)
         settled = SETTLE_LOADER.get(self.kind)
         screens = [render_edid(card.screen) for card in pc.cards if card.screen is not None]
+        version = self.emulator.version
         return (pc, self.image.directory.name, self.kind, argv, version, settled, screens)

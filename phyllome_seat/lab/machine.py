@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from phyllome_seat.lab.emulator import Emulator
 from phyllome_seat.lab.errors import AgentError, BootError
 from phyllome_seat.lab.qmp import Qmp
 
@@ -31,11 +31,18 @@ class Machine:
     after SIGKILL nothing stays.
     """
 
-    def __init__(self, arguments: Sequence[str], sockets: Path, *, paused: bool = False) -> None:
+    def __init__(
+        self,
+        emulator: Emulator,
+        arguments: Sequence[str],
+        sockets: Path,
+        *,
+        paused: bool = False,
+    ) -> None:
         self.sockets = sockets
         self._log = sockets / "qemu.log"
         self._jobs = itertools.count()
-        argv = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *arguments]
+        argv = ["setpriv", "--pdeathsig", "KILL", *emulator.argv, *arguments]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*argv, "-S"] if paused else argv,
@@ -44,7 +51,7 @@ class Machine:
                 stderr=log,
                 # Ctrl-C is for the owner, who ends QEMU in order.
                 start_new_session=True,
-                env={**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"},
+                env=emulator.environ,
             )
         self._qmp = Qmp(sockets / "qmp.sock")
         try:

@@ -27,6 +27,7 @@ from phyllome_seat.lab.accel import acceleration
 from phyllome_seat.lab.boot import SETTLE_LOADER, Boot
 from phyllome_seat.lab.description import Description
 from phyllome_seat.lab.edid import render_edid
+from phyllome_seat.lab.emulator import emulator
 from phyllome_seat.lab.errors import AgentError, BootError, LabError
 from phyllome_seat.lab.hands import Hands
 from phyllome_seat.lab.image import image
@@ -83,7 +84,8 @@ class Pc(Hands):
             cleanup.enter_context(places.locked(places.run_directory() / "lock", say))
             _sweep()
             built = image(release, loader, say)  # who had the PC may have swept that one away
-            way = Boot(built, boot, acceleration(built.kernel, say))
+            qemu = emulator(say)
+            way = Boot(built, boot, acceleration(built.kernel, qemu, say), qemu)
             pc = cls(description, way, say, cleanup)
             pc._become_ready(install)
             pc._cleanup = cleanup.pop_all()
@@ -276,7 +278,7 @@ class Pc(Hands):
         variables = firmware[1] if firmware else None
         layers.make_disks(self.description, self.boot.image.disk, variables, self.disks)
         arguments = self.boot.arguments(self.description, self.disks, self.directory)
-        self._machine = Machine(arguments, self.directory, paused=paused)
+        self._machine = Machine(self.boot.emulator, arguments, self.directory, paused=paused)
         self.plugged = {
             thing.id: (controller, thing) for controller, thing in usb_in_order(self.description)
         }

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from phyllome_seat.lab.describe import read_description
+from phyllome_seat.lab.errors import AgentError, BootError
 from phyllome_seat.lab.programs import missing_programs
 
 EXAMPLE = Path(__file__).parents[2] / "examples/two-seat-gaming-pc/pc.yaml"
 _NOT_RUN = pytest.StashKey[str]()
+_FAILED = pytest.StashKey[list[bool]]()
+# What a PC looks like whose emulated processors stand still or whose kernel died of them.
+_STOOD_STILL = re.compile("its processors at|Oops: int3|Kernel panic")
+EMULATOR_FAULT = 75  # EX_TEMPFAIL of sysexits.h; the Makefile then runs what failed once more
 
 
 def pytest_collection_modifyitems(config, items):
@@ -22,6 +28,27 @@ def pytest_collection_modifyitems(config, items):
         if item.get_closest_marker("lab"):
             item.add_marker(pytest.mark.skip(reason=reason))
             config.stash[_NOT_RUN] = reason
+
+
+def pytest_configure(config):
+    config.stash[_FAILED] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        lab_error = call.excinfo.errisinstance((AgentError, BootError))
+        still = lab_error and _STOOD_STILL.search(str(call.excinfo.value))
+        item.config.stash[_FAILED].append(bool(still))
+    return report
+
+
+def pytest_sessionfinish(session):
+    """Tells a run whose every failure is a PC that stood still from one that found a fault."""
+    failed = session.config.stash[_FAILED]
+    if failed and all(failed):
+        session.exitstatus = EMULATOR_FAULT
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from phyllome_seat.lab.banner import recognise, render_banner
+from phyllome_seat.lab.emulator import emulator
 from phyllome_seat.lab.guest import GuestFiles, command_line
 from phyllome_seat.lab.guestdisk import write_disk
 from phyllome_seat.lab.guestlog import parse_guest_log, typed_text
@@ -71,10 +72,11 @@ class Machine:
 @contextmanager
 def running(folder, *arguments):
     plain = "-accel tcg,thread=multi -machine q35 -smp 2 -m 512 -nodefaults -display none"
-    command = ["qemu-system-x86_64", *plain.split(), *arguments]
+    qemu = emulator()
+    command = [*qemu.argv, *plain.split(), *arguments]
     command += ["-serial", f"file:{folder}/serial"]
     command += ["-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, env=qemu.environ)
     qmp = Qmp(folder / "qmp")
     try:
         qmp.connect(20)

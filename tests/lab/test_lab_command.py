@@ -12,6 +12,7 @@ import pytest
 
 from phyllome_seat.lab import places
 from phyllome_seat.lab.accel import boots
+from phyllome_seat.lab.emulator import emulator
 from phyllome_seat.lab.image import image
 from tests.lab.conftest import EXAMPLE
 
@@ -128,10 +129,10 @@ def test_a_killed_owner_takes_the_pc_with_it(request):
 
 def test_the_probe_tells_a_kernel_that_boots_from_one_that_does_not(request, tmp_path):
     kernel = image(request.config.getoption("--pc")).kernel
-    assert boots(kernel, "tcg", "max", timeout_s=120)
+    assert boots(kernel, emulator(), "tcg", "max", timeout_s=120)
     broken = tmp_path / "kernel"
     broken.write_bytes(kernel.read_bytes()[: 1 << 20])
-    assert not boots(broken, "tcg", "max", timeout_s=5)
+    assert not boots(broken, emulator(), "tcg", "max", timeout_s=5)
 
 
 def test_a_build_that_is_stopped_leaves_nothing(tmp_path):

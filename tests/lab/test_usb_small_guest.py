@@ -23,6 +23,7 @@ class SmallPc(Hands):
     """A kernel, one program, one xHCI; what they say is on the serial port."""
 
     def __init__(self, guest, directory):
+        from phyllome_seat.lab.emulator import emulator
         from phyllome_seat.lab.machine import Machine
 
         self.description = Description(usb=(UsbController("usb", ports=8),))
@@ -31,6 +32,7 @@ class SmallPc(Hands):
         loud = command_line("left").replace("quiet loglevel=3", "loglevel=7")
         qmp = f"socket,id=qmp,path={directory}/qmp.sock,server=on,wait=off"
         self._machine = Machine(
+            emulator(),
             [
                 *("-nodefaults", "-display", "none", "-machine", "q35", "-m", "512"),
                 *("-accel", "tcg", "-cpu", "max", "-kernel", str(guest / "vmlinuz")),

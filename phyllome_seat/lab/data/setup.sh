@@ -25,7 +25,7 @@ systemctl enable systemd-networkd.service libvirtd.service
 systemctl disable systemd-networkd-wait-online.service
 # Clock work of a PC that lives for months; in one that lives for minutes it only steals time.
 systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
-  fstrim.timer man-db.timer e2scrub_reap.service systemd-random-seed.service \
+  fstrim.timer logrotate.timer man-db.timer e2scrub_reap.service systemd-random-seed.service \
   grub-common.service
 # `phyllome-seat lab shell` comes in here.
 mkdir -p /etc/systemd/system/serial-getty@ttyS1.service.d
@@ -36,33 +36,6 @@ ExecStart=-/sbin/agetty --autologin root --keep-baud 115200 - \$TERM
 GETTY
 systemctl enable serial-getty@ttyS1.service
 mkdir -p /var/log/journal
-
-# The PC's kernel patches its own code when KVM starts or ends a guest, and QEMU 7.2 emulating two
-# processors at once may run such code when it is half patched: the PC then stands still. Seen in
-# __schedule, whose notifiers come with the first guest and go with the last: so there is always one, which
-# never runs. And in kvm_arch_vcpu_ioctl_run, patched while another guest starts: so guests share one of
-# the PC's processors, where such code is patched and run in turn.
-cat >/etc/systemd/system/lab-kvm.service <<'UNIT'
-[Unit]
-Description=A guest that never runs, so that none is the first or the last
-StartLimitIntervalSec=0
-[Service]
-ExecStartPre=-/sbin/modprobe kvm_amd
-ExecStart=/usr/bin/python3 -c "import fcntl, os, signal; \
-  vm = fcntl.ioctl(os.open('/dev/kvm', os.O_RDWR), 0xAE01, 0); signal.pause()"
-Restart=on-failure
-RestartSec=2
-[Install]
-WantedBy=multi-user.target
-UNIT
-systemctl enable lab-kvm.service
-for unit in machine.slice libvirtd.service virtqemud.service; do
-  mkdir -p /etc/systemd/system/$unit.d
-  case $unit in
-  *.slice) printf '[Slice]\nAllowedCPUs=1\n' ;;
-  *) printf '[Service]\nCPUAffinity=1\n' ;;
-  esac >/etc/systemd/system/$unit.d/lab.conf
-done
 
 # Monitors of the lab: cards ask the kernel for EDID files by connector name (parameter edid_firmware
 # of drm), and a connector's name says in which order drivers came, not on which card it is. So for
