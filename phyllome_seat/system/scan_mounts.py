@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from phyllome_seat.model.devices import BlockDevice, Mount
 from phyllome_seat.model.printable import printable
-from phyllome_seat.system.boot_partition import read_boot_partitions
+from phyllome_seat.system.scan_boot_disk import read_boot_disks, read_boot_table
+from phyllome_seat.system.scan_unseen import read_unseen
 from phyllome_seat.system.sysfs import Sysfs
 
 # A service may have a mount namespace of its own: what the first process sees counts too.
@@ -16,8 +17,7 @@ _ON_MANY_DEVICES = ("btrfs", "bcachefs", "zfs")  # one mount, several disks, num
 _ROOT_WITHOUT_DISK = (
     *("overlay", "tmpfs", "ramfs", "rootfs", "nfs", "nfs4", "cifs", "ceph", "9p", "virtiofs"),
 )
-_VOLUMES = ("dm-", "md", "bcache")
-_ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"  # UEFI Specification 2.10, table 5.7
+_VOLUMES = ("dm-", "md", "bcache", "drbd")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +37,10 @@ def read_mounts(
     mounts = _read_mountinfo(sysfs, names)
     mounts += _read_swaps(sysfs, names)
     mounts += _read_pools(sysfs, names)
+    mounts += read_unseen(sysfs, blocks, udev, mounts)
     mounts += _find_volumes(blocks, mounts)
-    mounts += _read_boot(sysfs, blocks, udev, mounts)
+    mounts += read_boot_table(sysfs, names.find, mounts)
+    mounts += read_boot_disks(sysfs, blocks, udev, mounts)
     found = {(mount.point, mount.device): mount for mount in reversed(mounts)}
     return tuple(found[key] for key in sorted(found))
 
@@ -74,20 +76,31 @@ class _Names:
         return self._find_btrfs(members[0]) if filesystem == "btrfs" else members
 
     def _find_pool(self, pool: str) -> tuple[str, ...]:
-        """Return the members of a ZFS pool: libblkid reads its name from each of them."""
-        return tuple(
-            name
+        """Return the members of a ZFS pool: libblkid reads its name from each of them.
+
+        Those without a name, a cache for one, may be any pool's.
+        """
+        members = {
+            name: known.find("ID_FS_LABEL")
             for name, known in self.udev.items()
-            if known.find("ID_FS_TYPE") == "zfs_member" and known.find("ID_FS_LABEL") == pool
-        )
+            if known.find("ID_FS_TYPE") == "zfs_member"
+        }
+        if pool not in members.values():
+            return ()
+        return tuple(name for name, label in members.items() if label in (pool, None))
 
     def _find_btrfs(self, member: str) -> tuple[str, ...]:
-        """Return all members of the btrfs on one of them: fs/btrfs/sysfs.c, ``devices``."""
+        """Return all members of the btrfs on one of them: fs/btrfs/sysfs.c, ``devices``.
+
+        Where the kernel does not say, those that have its UUID.
+        """
         for filesystem in self.sysfs.list("sys/fs/btrfs"):
             members = self.sysfs.list(f"sys/fs/btrfs/{filesystem}/devices")
             if member in members:
                 return members
-        return (member,)
+        uuid = self.udev[member].find("ID_FS_UUID")
+        same = (name for name in self.blocks if self.udev[name].find("ID_FS_UUID") == uuid)
+        return tuple(dict.fromkeys((member, *(same if uuid else ()))))
 
 
 def _read_mountinfo(sysfs: Sysfs, names: _Names) -> list[Mount]:
@@ -124,9 +137,9 @@ def _find_devices(
         return doubt if point == "/" else ()
     if filesystem in _ON_MANY_DEVICES:
         return names.find_members(filesystem, source) or doubt
-    if source.startswith("/dev/"):
-        name = names.find(source)
-        return () if name is None else (name,)
+    name = names.find(source) if source.startswith("/dev/") else None
+    if name is not None:
+        return (name,)
     return doubt if point == "/" and filesystem not in _ROOT_WITHOUT_DISK else ()
 
 
@@ -165,45 +178,6 @@ def _find_volumes(blocks: dict[str, BlockDevice], mounts: list[Mount]) -> list[M
         for name, block in blocks.items()
         if name.startswith(_VOLUMES) and block.below and name not in below and name not in used
     ]
-
-
-def _read_boot(
-    sysfs: Sysfs, blocks: dict[str, BlockDevice], udev: Properties, mounts: list[Mount]
-) -> list[Mount]:
-    """Return the partition that the firmware or boot loader was read from, mounted or not.
-
-    Where EFI booted this PC and does not say from where, every EFI system partition may be it,
-    unless there is one on a disk in use.
-    """
-    point = "EFI system partition"
-    said = read_boot_partitions(sysfs)
-    if said:
-        return [
-            Mount(name, point, "vfat", evidence)
-            for uuid, evidence in said
-            for name, block in blocks.items()
-            if block.partition_uuid and block.partition_uuid.lower() == uuid
-        ]
-    if not sysfs.exists("sys/firmware/efi"):
-        return []
-    candidates = [name for name in blocks if udev[name].find("ID_PART_ENTRY_TYPE") == _ESP]
-    used = {disk for mount in mounts for disk in _find_disks(blocks, mount.device)}
-    on_used = [name for name in candidates if used & _find_disks(blocks, name)]
-    return [Mount(name, point, "vfat", "/sys/firmware/efi") for name in on_used or candidates]
-
-
-def _find_disks(blocks: dict[str, BlockDevice], name: str) -> set[str]:
-    """Return the block devices at the bottom of one."""
-    found: set[str] = set()
-    todo, seen = [name], set()
-    while todo:
-        name = todo.pop()
-        if name in blocks and name not in seen:
-            seen.add(name)
-            todo += blocks[name].below
-            if not blocks[name].below:
-                found.add(name)
-    return found
 
 
 def _unescape(text: str) -> str:

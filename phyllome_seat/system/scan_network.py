@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from phyllome_seat.model.devices import NetworkInterface, NetworkUse
 from phyllome_seat.model.printable import printable
-from phyllome_seat.system.ip import parse_address, render_address
+from phyllome_seat.system.ip import is_loopback, parse_address, render_address
 from phyllome_seat.system.numbers import find_nearest
 from phyllome_seat.system.place import find_usb
 from phyllome_seat.system.routes import Route, find_ways, read_owners, read_routes
@@ -13,7 +13,12 @@ from phyllome_seat.system.tcp import TcpSocket, read_ssh_ports
 
 _CLASS = "sys/class/net/"
 _LOWER = "lower_"
-_NETWORK_MOUNTS = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "afs", "glusterfs"})
+_NETWORK_MOUNTS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "ceph", "afs", "glusterfs", "fuse.glusterfs", "fuse.ceph"}
+)
+# nbd is there without a server, the others are not; AoE's names have a slash, written "!"
+_NETWORK_DISKS = ("nbd", "rbd", "etherd!")
+_SESSIONS = "run/systemd/sessions/"
 _NO_INTERFACE = ("?",)  # a name that no interface has: a use of an interface nobody knows
 
 
@@ -34,6 +39,7 @@ def read_networks(
     )
     routes = read_routes(sysfs)
     uses = [*_find_default_routes(routes), *_read_sessions(sysfs, tcp, routes)]
+    uses += _read_logins(sysfs, routes, {use.why for use in uses})
     for address, why, evidence in (*_read_disks(sysfs), *_read_mounts(sysfs)):
         ways = find_ways(routes, address) if address else ()
         uses += [NetworkUse(way, why, evidence) for way in ways or _NO_INTERFACE]
@@ -84,6 +90,32 @@ def _read_sessions(
     return uses
 
 
+def _read_logins(sysfs: Sysfs, routes: tuple[Route, ...], known: set[str]) -> list[NetworkUse]:
+    """Return the sessions from elsewhere that logind knows of and no socket showed.
+
+    A server may listen on a port that sshd_config does not say, as one started by a systemd socket
+    does. Format: the files logind keeps, src/login/logind-session.c, ``REMOTE``.
+    """
+    uses = []
+    for name in sysfs.list(_SESSIONS):
+        if name.endswith(".ref"):
+            continue
+        path = _SESSIONS + name
+        lines = (line.partition("=") for line in (sysfs.read(path) or "").split("\n"))
+        said = {key: value for key, _, value in lines}
+        if said.get("REMOTE") != "1" or said.get("STATE") == "closing":
+            continue
+        host = said.get("REMOTE_HOST", "")
+        address = parse_address(host.partition("%")[0])
+        kind = "SSH session" if said.get("SERVICE") == "sshd" else "session"
+        there = render_address(address) if address else printable(host) or "elsewhere"
+        if is_loopback(address) or f"SSH session from {there}" in known:
+            continue
+        ways = find_ways(routes, address) if address else ()
+        uses += [NetworkUse(w, f"{kind} from {there}", "/" + path) for w in ways or _NO_INTERFACE]
+    return uses
+
+
 def _find_carriers(
     socket: TcpSocket, routes: tuple[Route, ...], owners: dict[bytes, str]
 ) -> tuple[str, ...]:
@@ -98,7 +130,8 @@ def _read_disks(sysfs: Sysfs) -> list[tuple[bytes, str, str]]:
 
     The address is empty where it is not known. Sources: Documentation/ABI/testing/
     sysfs-class-iscsi_connection is missing, so drivers/scsi/scsi_transport_iscsi.c; drivers/nvme/
-    host/sysfs.c ``address``; Documentation/admin-guide/blockdev/nbd.rst.
+    host/sysfs.c ``address``; Documentation/admin-guide/blockdev/nbd.rst; drivers/block/rbd.c;
+    Documentation/admin-guide/aoe/aoe.rst.
     """
     disks = []
     for name in sysfs.list("sys/class/iscsi_connection"):
@@ -111,9 +144,13 @@ def _read_disks(sysfs: Sysfs) -> list[tuple[bytes, str, str]]:
             if key == "traddr" and (address := parse_address(value)):
                 disks.append((address, "disk by NVMe over network", "/" + path))
     for name in sysfs.list("sys/class/block"):
-        path = f"sys/class/block/{name}/pid"
-        if name.startswith("nbd") and sysfs.exists(path):
-            disks.append((b"", f"disk {name}", "/" + path))
+        if not name.startswith(_NETWORK_DISKS):
+            continue
+        path = f"sys/class/block/{name}"
+        if name.startswith("nbd"):
+            path += "/pid"
+        if sysfs.exists(path):
+            disks.append((b"", f"disk {printable(name)}", "/" + path))
     return disks
 
 

@@ -229,3 +229,77 @@ def test_any_text_in_the_tables_is_read_to_its_end(tmp_path_factory, sockets, ro
     networks, _ = read_networks(sysfs, read_tcp(sysfs))
 
     assert networks == ()
+
+
+SESSION = "REMOTE=1\nREMOTE_HOST={host}\nSERVICE={service}\nSTATE={state}\nUSER=alice\n"
+
+
+def login(host, service="sshd", state="active", name="7"):
+    text = SESSION.format(host=host, service=service, state=state)
+    return {f"run/systemd/sessions/{name}": text, f"run/systemd/sessions/{name}.ref": ""}
+
+
+@pytest.mark.parametrize(
+    ("host", "service", "expected"),
+    [
+        ("198.51.100.9", "sshd", ("eth2", "SSH session from 198.51.100.9")),
+        ("203.0.113.5", "sshd", ("br0", "SSH session from 203.0.113.5")),
+        ("203.0.113.5", "xrdp-sesman", ("br0", "session from 203.0.113.5")),
+        ("laptop.example", "sshd", ("?", "SSH session from laptop.example")),
+        ("a\x1b[31mb", "sshd", ("?", "SSH session from a [31mb")),
+        ("", "sshd", ("?", "SSH session from elsewhere")),
+    ],
+)
+def test_a_login_from_elsewhere_on_a_port_nobody_configured_is_found_by_logind(
+    tmp_path, host, service, expected
+):
+    _, uses = read(tmp_path, {"proc/net/route": ROUTES}, login(host, service))
+
+    sessions = [(name, why) for name, why, _ in uses if why != "default route"]
+    assert sessions == [expected]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [login("198.51.100.9", state="closing")],
+        [login("127.0.0.1")],
+        [{"run/systemd/sessions/2": "REMOTE=0\nSEAT=seat0\nSTATE=active\n"}],
+    ],
+    ids=["closing", "from itself", "at the screen"],
+)
+def test_a_login_that_comes_over_no_network_is_no_use(tmp_path, parts):
+    assert read(tmp_path, *parts)[1] == []
+
+
+def test_a_session_that_both_a_socket_and_logind_show_is_one(tmp_path):
+    _, uses = read(
+        tmp_path,
+        {"proc/net/route": ROUTES},
+        tcp("016433C6:0016", "096433C6:E000"),
+        login("198.51.100.9"),
+    )
+
+    assert [use for use in uses if "session" in use[1]] == [
+        ("eth2", "SSH session from 198.51.100.9", "/proc/net/tcp")
+    ]
+
+
+@pytest.mark.parametrize("name", ["rbd0", "etherd!e0.0"])
+def test_a_disk_of_another_machine_needs_a_network_nobody_knows_which(tmp_path, name):
+    _, uses = read(tmp_path, {f"sys/class/block/{name}": Link(f"sys/devices/virtual/block/{name}")})
+
+    assert uses == [("?", f"disk {name}", f"/sys/class/block/{name}")]
+
+
+@pytest.mark.parametrize("kind", ["vlan", "macvlan", "macvtap", "team", "ipvlan"])
+def test_what_is_made_of_a_card_names_it_whatever_it_is(tmp_path, kind):
+    networks, uses = read(
+        tmp_path,
+        interface(f"{kind}0", lower=("eth0",)),
+        nic("eth0", "0000:03:00.0"),
+        {"proc/net/route": ROUTES.replace("br0", f"{kind}0")},
+    )
+
+    assert uses[0][0] == f"{kind}0"
+    assert networks[f"{kind}0"].below == ("eth0",)

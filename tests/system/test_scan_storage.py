@@ -198,6 +198,7 @@ def test_a_zfs_pool_is_found_by_the_name_on_its_members(tmp_path):
         "0:30 / btrfs /dev/root",
         "0:30 /mnt bcachefs /dev/sda:/dev/sdx",
         "0:30 / somefs none",
+        "0:30 / somefs /dev/root",
         "8:99 / ext4 /dev/root",
     ],
 )
@@ -380,3 +381,164 @@ def test_any_text_in_the_tables_is_read_to_its_end(tmp_path_factory, table, swap
     blocks, _ = read_blocks(tree)
 
     assert [b.name for b in blocks] == ["sda"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "filesystem"),
+    [
+        ("sys/fs/ext4/sdb", "ext4"),
+        ("sys/fs/xfs/sdb", "xfs"),
+        ("sys/fs/f2fs/sdb", "f2fs"),
+        (f"sys/fs/btrfs/{UUID}/devices/sdb", "btrfs"),
+        (f"sys/fs/bcachefs/{UUID}/dev-0/block", "bcachefs"),
+    ],
+)
+def test_a_file_system_that_a_container_has_mounted_is_a_use_though_no_table_shows_it(
+    tmp_path, folder, filesystem
+):
+    _, mounts = read(
+        tmp_path,
+        block(sata(1, "a"), "8:0"),
+        block(sata(2, "b"), "8:16"),
+        {folder: Link("sys/class/block/sdb"), "sys/fs/ext4/features/lazy_itable_init": "supported"},
+        {"sys/fs/ext4/sda/session_write_kbytes": "1\n"},
+        mountinfo("8:0 / ext4 /dev/sda"),
+    )
+
+    assert uses(mounts) == [("sda", "/"), ("sdb", "a file system mounted out of sight")]
+    assert mounts[1].filesystem == filesystem
+    assert mounts[1].evidence.startswith(f"/sys/fs/{filesystem}/")
+
+
+@pytest.mark.parametrize(
+    ("kind", "filesystem", "is_used"),
+    [("jbd", "ext4", True), ("xfs_external_log", "xfs", True), ("jbd", "xfs", False)],
+)
+def test_a_journal_on_a_disk_of_its_own_is_in_use_with_its_file_system(
+    tmp_path, kind, filesystem, is_used
+):
+    _, mounts = read(
+        tmp_path,
+        block(sata(1, "a"), "8:0"),
+        block(sata(2, "b"), "8:16", udev=f"E:ID_FS_TYPE={kind}\n"),
+        mountinfo(f"8:0 /srv {filesystem} /dev/sda"),
+    )
+
+    journals = [use for use in uses(mounts) if use[1] == "the journal of a file system"]
+    assert journals == ([("sdb", "the journal of a file system")] if is_used else [])
+
+
+def test_a_btrfs_that_the_kernel_says_nothing_of_is_on_all_that_have_its_uuid(tmp_path):
+    udev = f"E:ID_FS_TYPE=btrfs\nE:ID_FS_UUID={UUID}\n"
+    _, mounts = read(
+        tmp_path,
+        block(sata(1, "a"), "8:0", udev=udev),
+        block(sata(2, "b"), "8:16", udev=udev),
+        block(sata(3, "c"), "8:32", udev=udev.replace(UUID, "another")),
+        mountinfo("0:27 / btrfs /dev/sdb"),
+    )
+
+    assert uses(mounts) == [("sda", "/"), ("sdb", "/")]
+
+
+def test_a_member_of_a_pool_that_does_not_say_of_which_may_be_of_any(tmp_path):
+    _, mounts = read(
+        tmp_path,
+        block(sata(1, "a"), "8:0", udev="E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=rpool\n"),
+        block(sata(2, "b"), "8:16", udev="E:ID_FS_TYPE=zfs_member\n"),
+        mountinfo("0:30 / zfs rpool/ROOT/debian"),
+    )
+
+    assert uses(mounts) == [("sda", "/"), ("sdb", "/")]
+
+
+@pytest.mark.parametrize(
+    ("stack", "root"),
+    [
+        # the disk and its cache, as bd_link_disk_holder shows both: drivers/md/bcache/super.c
+        ([("bcache0", ("sda", "sdb"))], "bcache0"),
+        # LVM's thin volume over its pool, over the pool's data and metadata: lvmthin(7)
+        (
+            [
+                ("dm-0", ("sda",)),
+                ("dm-1", ("sdb",)),
+                ("dm-2", ("dm-0", "dm-1")),
+                ("dm-3", ("dm-2",)),
+            ],
+            "dm-3",
+        ),
+        # a cached volume over its origin, the cache's data and its metadata: lvmcache(7)
+        (
+            [
+                *(("dm-0", ("sda",)), ("dm-1", ("sdb",)), ("dm-2", ("sdb",))),
+                ("dm-3", ("dm-0", "dm-1", "dm-2")),
+            ],
+            "dm-3",
+        ),
+        ([("drbd0", ("sda",)), ("loop0", ("sdb",)), ("md0", ("drbd0", "loop0"))], "md0"),
+    ],
+    ids=["bcache", "thin", "cache", "RAID of DRBD and loop"],
+)
+def test_each_disk_below_a_stack_of_volumes_holds_the_root(tmp_path, stack, root):
+    parts = [
+        block(f"virtual/block/{name}", f"25{n}:0", slaves=slaves)
+        for n, (name, slaves) in enumerate(stack)
+    ]
+    number = f"25{len(stack) - 1}:0"
+    loop = {"sys/devices/virtual/block/loop0/loop/backing_file": "/dev/sdb\n"}
+    files = [block(sata(1, "a"), "8:0"), block(sata(2, "b"), "8:16"), *parts]
+    blocks, mounts = read(
+        tmp_path, *files, loop if root == "md0" else {}, mountinfo(f"{number} / ext4 /dev/{root}")
+    )
+
+    assert uses(mounts) == [(root, "/")]
+    todo, below = [root], set()
+    while todo:
+        name = todo.pop()
+        below.add(name)
+        todo += blocks[name].below
+    assert {"sda", "sdb"} <= below
+
+
+GRUB = "E:ID_PART_ENTRY_SCHEME=gpt\nE:ID_PART_ENTRY_TYPE=21686148-6449-6e6f-744e-656564454649\n"
+DOS = "E:ID_PART_ENTRY_SCHEME=dos\nE:ID_PART_ENTRY_TYPE=0x83\nE:ID_PART_ENTRY_FLAGS=0x80\n"
+
+
+@pytest.mark.parametrize("udev", [GRUB, DOS])
+@pytest.mark.parametrize(
+    ("root", "expected"), [("8:0", ["sda1"]), ("8:32", ["sda1", "sdb1"])], ids=["beside", "no"]
+)
+def test_what_a_bios_may_start_is_a_use_but_for_a_stick(tmp_path, udev, root, expected):
+    _, mounts = read(
+        tmp_path,
+        block(sata(1, "a"), "8:0"),
+        block(f"{sata(1, 'a')}/sda1", "8:1", udev=udev),
+        block(sata(2, "b"), "8:16"),
+        block(f"{sata(2, 'b')}/sdb1", "8:17", udev=udev),
+        block(sata(3, "d"), "8:32"),
+        block(STICK, "8:48"),
+        block(f"{STICK}/sdc1", "8:49", udev=udev),
+        {"sys/devices/pci0000:00/0000:00:14.0/usb2/idProduct": "0003\n"},
+        mountinfo(f"{root} / ext4 /dev/whatever"),
+    )
+
+    assert [m.device for m in mounts if "BIOS" in m.point] == expected
+
+
+def test_a_boot_partition_that_is_not_mounted_is_a_use_by_fstab(tmp_path):
+    _, mounts = read(
+        tmp_path,
+        block(sata(1, "a"), "8:0"),
+        block(sata(2, "b"), "8:16"),
+        block(f"{sata(2, 'b')}/sdb1", "8:17"),
+        block(f"{sata(2, 'b')}/sdb2", "8:18"),
+        {
+            f"dev/disk/by-uuid/{UUID}": Link("dev/sdb1"),
+            "etc/fstab": f"# what is where\nUUID={UUID} /boot ext4 noauto 0 2\n"
+            "/dev/sdb2 /srv ext4 noauto 0 2\n/dev/sdz1 /efi vfat noauto 0 0\nnonsense\n",
+        },
+        mountinfo("8:0 / ext4 /dev/sda"),
+    )
+
+    assert uses(mounts) == [("sda", "/"), ("sdb1", "/boot")]
+    assert mounts[1].evidence == "/etc/fstab"
