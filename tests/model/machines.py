@@ -35,8 +35,8 @@ from phyllome_seat.model.devices import (
 from phyllome_seat.model.edid import Monitor
 
 GPU, GPU_3D, SOUND, USB, UCSI = 0x030000, 0x030200, 0x040300, 0x0C0330, 0x0C8000
-SATA, NVME, NIC, HOST_BRIDGE, PCI_BRIDGE, CRYPTO, OTHER = (
-    *(0x010601, 0x010802, 0x020000, 0x060000, 0x060400, 0x108000, 0x118000),
+SATA, NVME, NIC, HOST_BRIDGE, PCI_BRIDGE, CRYPTO, OTHER, SMBUS = (
+    *(0x010601, 0x010802, 0x020000, 0x060000, 0x060400, 0x108000, 0x118000, 0x0C0500),
 )
 _DRIVERS = {
     GPU: ("amdgpu", "nouveau", "i915", None),
@@ -51,6 +51,7 @@ _DRIVERS = {
     PCI_BRIDGE: ("pcieport", "pcieport", None),
     CRYPTO: ("ccp", None),
     OTHER: ("intel_vsec", None),
+    SMBUS: ("i801_smbus", None),
 }
 # What a device may call itself: markup, quotes, a format, an escape sequence, a second line, text
 # that runs backwards, a colon and a hash for YAML.
@@ -187,6 +188,8 @@ class _Board:
         device = self.function("0000:00:14.0", "8086:7ae0", USB, group)
         if self.chance(5):
             self.function("0000:00:14.2", "8086:7aa7", OTHER, group)
+        if self.chance(3):
+            self.function("0000:00:1f.4", "8086:7aa3", SMBUS, self.pick(group, self.new_group()))
         self.fill_controller(device.address, self.pick(0, 2, 3, 4, 5))
 
     def fill_controller(self, controller: PciAddress, devices: int) -> None:
@@ -258,7 +261,7 @@ class _Board:
         return name + "p1"
 
     def add_storage(self) -> list[Mount]:
-        """Disks, and / on one of them: plain, or under LVM on LUKS, or under a RAID of two."""
+        """Disks, and / on them: plain, LVM on LUKS, a RAID of two, a cache, a btrfs of all."""
         parts = [self.add_disk() for _ in range(self.pick(1, 1, 2, 3))]
         top = parts[0]
         for name, below in (("md0", tuple(parts[:2])), ("dm-0", ()), ("dm-1", ())):
@@ -266,9 +269,14 @@ class _Board:
                 under, label = below or (top,), f"label-{name}"
                 self.blocks.append(BlockDevice(name, "253:0", under, label=label))
                 top = name
+        if self.chance(2):  # cached on the last disk
+            self.blocks.append(BlockDevice("bcache0", "252:0", (top, parts[-1])))
+            top = "bcache0"
         if self.chance(1):
             top = "gone"  # a graph that cannot be followed
         mounts = [Mount(top, "/", "ext4")]
+        if self.chance(2):
+            mounts += [Mount(part, "/srv", "btrfs") for part in parts]
         mounts += [Mount(parts[-1], "swap", "swap")] if self.chance(2) else []
         return mounts
 
@@ -281,8 +289,8 @@ class _Board:
             ).address
             self.networks.append(NetworkInterface(f"eth{number}", pci=where, up=True))
         top = "eth0"
-        for name in ("bond0", "vlan7", "br0"):
-            if self.chance(4):
+        for name in ("bond0", "vlan7", "br0", "macvlan0"):
+            if self.chance(1 if name == "macvlan0" else 4):
                 self.networks.append(NetworkInterface(name, below=(top,), up=True))
                 top = name
         return [NetworkUse(top, "default route", "/proc/net/route")] if self.chance(9) else []

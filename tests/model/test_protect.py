@@ -456,6 +456,70 @@ def test_what_no_other_guest_holds_now_is_free(state, live, alias):
     assert kinds(protect(replace(two_seat_pc(), guests=(guest,))), LEFT_USB) == set()
 
 
+GUEST_XML = """<domain type='kvm'><devices>
+  <disk type='block' device='disk'><source dev='{disk}'/></disk>
+  <disk type='file' device='disk'><source file='/srv/a.qcow2'/></disk>
+  <interface type='{kind}'><source {kind}='{name}'/></interface>
+</devices></domain>"""
+
+
+def with_guest(disk, interface="network", name="default", state="running"):
+    xml = GUEST_XML.format(disk=disk, kind=interface, name=name)
+    if interface == "direct":
+        xml = xml.replace("direct='enx0", "dev='enx0")
+    stick = disk_of_stick()
+    return replace(
+        two_seat_pc(),
+        blocks=(*two_seat_pc().blocks, *stick),
+        networks=(
+            NetworkInterface("br1", ("enx0",), up=True),
+            NetworkInterface(
+                "enx0", pci=address(LEFT_USB), usb=port(f"{LEFT_USB}/usb3/3"), up=True
+            ),
+            NetworkInterface("eth0", pci=address(NETWORK), up=True),
+        ),
+        guests=(Guest("games", "u1", state, xml=xml),),
+    )
+
+
+def disk_of_stick():
+    return (
+        disk("sdb", "8:16", RIGHT_USB, usb=port(f"{RIGHT_USB}/usb3/3")),
+        BlockDevice("sdb1", "8:17", below=("sdb",), pci=(address(RIGHT_USB),)),
+        BlockDevice("dm-7", "253:7", below=("sdb1",), label="vg1-games"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/dev/sdb1", "sdb1"), ("/dev/dm-7", "vg1-games"), ("/dev/mapper/vg1-games", "vg1-games")],
+)
+def test_the_disk_of_a_running_guest_is_followed_to_its_controller_and_place(path, name):
+    protected = protect(with_guest(path))
+
+    assert words(protected, RIGHT_USB) == [f"holds a disk of guest games ({name})"]
+    assert kinds(protected, f"{RIGHT_USB}/usb3/3") == {"guest"}
+    assert kinds(protect(with_guest(path, state="shut off")), RIGHT_USB) == set()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("direct", "enx0"), ("bridge", "br1")])
+def test_the_card_that_carries_the_network_of_a_running_guest_stays(kind, name):
+    protected = protect(with_guest("/dev/gone", kind, name))
+
+    assert words(protected, LEFT_USB) == [f"carries the network of guest games ({name})"]
+    assert kinds(protected, NETWORK) == {"network"}  # the host's own default route, no guest
+
+
+def test_a_definition_that_is_no_xml_hides_nothing_else_that_its_guest_holds():
+    guest = Guest(
+        *("games", "u1", "running"),
+        hostdevs=(Hostdev(pci=address(LEFT_USB), live=True),),
+        xml="<interface /dev/",
+    )
+
+    assert kinds(protect(replace(two_seat_pc(), guests=(guest,))), LEFT_USB) == {"guest"}
+
+
 # Groups and bridges
 
 
@@ -485,6 +549,31 @@ def test_a_bridge_stays_and_keeps_nothing_of_its_group():
     assert kinds(protected, "0000:00:00.0") == {"bridge"}
     assert kinds(protected, RIGHT_GPU) == set()
     assert kinds(protected, LEFT_GPU) == set()  # shares group 1 with its root port
+
+
+@pytest.mark.parametrize(
+    ("class_code", "driver"),
+    [
+        (0x060100, "lpc_ich"),
+        (0x0C0500, "i801_smbus"),
+        (0x080020, None),
+        (0x080600, None),
+        (0x060000, None),
+    ],
+    ids=["ISA", "SMBus", "IOxAPIC", "IOMMU", "host bridge"],
+)
+def test_what_the_board_is_made_of_stays_and_keeps_nothing_of_its_group(class_code, driver):
+    part = plain("0000:00:1f.4", class_code, 14, driver)
+    host = replace(two_seat_pc(), pci=(*two_seat_pc().pci, part))
+
+    assert kinds(protect(host), "0000:00:1f.4") == {"bridge"}
+    assert kinds(protect(host), LEFT_USB) == set()  # in group 14 as well
+
+
+def test_an_smbus_of_a_card_of_its_own_is_no_part_of_the_board():
+    behind = plain("0000:09:00.2", 0x0C0500, 20, None, parent=address("0000:00:1c.0"))
+
+    assert kinds(protect(Host(pci=(behind,))), "0000:09:00.2") == set()
 
 
 def test_what_docks_are_tunnelled_through_stays():
