@@ -11,6 +11,7 @@ from phyllome_seat.model.conflict import (
     refuse_protected,
     refuse_shared,
 )
+from phyllome_seat.model.consent import find_consent
 from phyllome_seat.model.devices import Host, PciDevice
 from phyllome_seat.model.errors import AssignmentError
 from phyllome_seat.model.guest_conflict import refuse_held, refuse_names, refuse_shortage
@@ -32,8 +33,9 @@ def assign(wish: Wish, host: Host, *, plugged: bool = True) -> Assignment:
     claims = tuple(find_claim(host, seat, refusals, plugged=plugged) for seat in wish.seats)
     refuse_shared(host, claims, refusals)
     protected = find_protected(host, claims)
+    consent = find_consent(host, wish, refusals)
     refuse_groups(host, claims, protected, refusals)
-    given_up = refuse_protected(host, claims, protected, wish.console, refusals, plugged=plugged)
+    given_up = refuse_protected(host, claims, protected, consent, refusals, plugged=plugged)
     refuse_names(host, wish, refusals)
     _refuse_unknown_seat(wish, refusals)
     refuse_held(host, claims, refusals, plugged=plugged)
@@ -55,6 +57,7 @@ def assign(wish: Wish, host: Host, *, plugged: bool = True) -> Assignment:
         ),
         console=wish.console,
         unknown_usb=wish.unknown_usb,
+        consent=consent,
     )
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 
 from phyllome_seat.model.assignment import Assignment, SeatAssignment
 from phyllome_seat.model.claim import Claim, Refusals, find_claim
+from phyllome_seat.model.consent import find_consent
 from phyllome_seat.model.devices import Host
 from phyllome_seat.model.seat import DeviceMatch, Wish
 from phyllome_seat.model.step import GuestPci
@@ -40,7 +41,12 @@ def assign_usb(wish: Wish, host: Host) -> tuple[Assignment, tuple[str, ...]]:
         )
         for claim in claims
     )
-    assignment = Assignment(seats, console=wish.console, unknown_usb=wish.unknown_usb)
+    assignment = Assignment(
+        seats,
+        console=wish.console,
+        unknown_usb=wish.unknown_usb,
+        consent=find_consent(host, wish, refusals),
+    )
     return assignment, tuple(dict.fromkeys(refusals.sentences))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from phyllome_seat.model.address import PciAddress, UsbPort
+from phyllome_seat.model.consent import Consent
 from phyllome_seat.model.edid import Monitor
 from phyllome_seat.model.seat import DeviceMatch, Seat
 from phyllome_seat.model.step import GuestPci
@@ -37,11 +38,13 @@ class Assignment:
     """All seats together; made by `phyllome_seat.model.assign.assign`, so free of conflicts.
 
     ``unknown_usb`` is whose a USB device in no seat's place is: "host", "ask", or a seat's name.
+    ``consent`` is what the person gives up of what the host needs.
     """
 
     seats: tuple[SeatAssignment, ...] = ()
     console: str = "keep"
     unknown_usb: str = "host"
+    consent: Consent = Consent()
 
     @property
     def addresses(self) -> tuple[PciAddress, ...]:

@@ -36,11 +36,17 @@ def check(host: Host, wish: Wish | None = None) -> tuple[Finding, ...]:
 def _check_wish(host: Host, wish: Wish) -> list[Finding]:
     """Ask `assign`, which knows of groups and of what the host needs."""
     try:
-        assign(wish, host)
+        seats = assign(wish, host).seats
     except AssignmentError as error:
         hint = error.hint or f"edit {wish.file}"
         return [Finding("error", "seats", line, wish.file, hint) for line in _lines(error)]
-    return []
+    fix = "keep another way to reach the host; `phyllome-seat confirm` after `apply`"
+    return [
+        Finding("note", f"seat {seat.seat.name}", note, wish.file, fix)
+        for seat in seats
+        for note in seat.notes
+        if " is given up: " in note
+    ]
 
 
 def _lines(error: AssignmentError) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from phyllome_seat.model.address import PciAddress, UsbPort
 from phyllome_seat.model.claim import Claim, Refusals
+from phyllome_seat.model.consent import Consent, render_consent
 from phyllome_seat.model.devices import Host, PciDevice
 from phyllome_seat.model.groups import find_blockers
 from phyllome_seat.model.match import label
@@ -14,7 +15,7 @@ from phyllome_seat.model.seat import DeviceMatch
 from phyllome_seat.model.value import replace
 
 _WAYS_OUT = {
-    "disk": "name another controller, or move the disk",
+    "disk": "name another controller, or move the disk: no word gives it up",
     "network": "name another, or let the host use another network card",
     "console": "name another, or give the host's screen up by `console: none`",
     "keyboard": "name another, or give the host's last keyboard up by `console: none`",
@@ -156,12 +157,12 @@ def refuse_protected(
     host: Host,
     claims: tuple[Claim, ...],
     protected: Protected,
-    console: str,
+    consent: Consent,
     refusals: Refusals,
     *,
     plugged: bool = True,
 ) -> dict[str, tuple[str, ...]]:
-    """Note all that the host needs; return by seat what `console: none` gives up, in sentences.
+    """Note all that the host needs; return by seat what `consent` gives up, in sentences.
 
     With `plugged` false, what is plugged into a seat's ports is not looked at.
     """
@@ -172,10 +173,12 @@ def refuse_protected(
             if isinstance(place, UsbPort) and not plugged:
                 continue
             what = str(place) if isinstance(place, UsbPort) else label(host.by_address[place])
-            if reason.waivable and console == "none":
+            if consent.covers(host, place, reason):
                 given_up[name] = (*given_up.get(name, ()), f"{what} is given up: {_words(reason)}")
             else:
                 way_out = _way_out(host, place, reason, protected)
+                if line_of := render_consent(host, place, reason):
+                    way_out += f", or write `{line_of}` under `host: gives-up:`"
                 sentence = f"{what} cannot go to seat {name}: {_words(reason)}"
                 refusals.add(f"{sentence}: {way_out}", line)
     return given_up

@@ -283,6 +283,11 @@ class NetworkUse:
     why: str  # "default route", "SSH session from 192.0.2.7", "root file system"
     evidence: str  # "/proc/net/route"
 
+    @property
+    def is_way_in(self) -> bool:
+        """Whether this is a way to or from other machines, and no disk or file system of one."""
+        return self.why == "default route" or "session from " in self.why
+
 
 @dataclass(frozen=True, slots=True)
 class Console:

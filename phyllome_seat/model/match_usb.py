@@ -74,12 +74,17 @@ def _not_one(port: UsbPort, peer: UsbPort, named: UsbPort) -> str:
     )
 
 
+def is_named(device: UsbDevice, match: DeviceMatch) -> bool:
+    """Whether a device is the one that a match names by its identity."""
+    return device.id == match.id and match.serial in (None, device.serial)
+
+
 def find_devices(host: Host, match: DeviceMatch) -> tuple[UsbDevice, ...]:
     """Return the device of `match`: none where it is not plugged in, never more than one.
 
     What is remembered counts unless the same device is seen now.
     """
-    named = [d for d in host.usb if d.id == match.id and match.serial in (None, d.serial)]
+    named = [device for device in host.usb if is_named(device, match)]
     now = {(d.id, d.serial) for d in named if not d.remembered}
     found = tuple(d for d in named if not d.remembered or (d.id, d.serial) not in now)
     for device in found:

@@ -16,13 +16,17 @@ class Reason:
 
     ``kind``: disk, network, console, keyboard, bridge, guest. ``words`` name what would be lost
     ("holds / (ext4 on vg0-root)"), ``evidence`` the file that says so. ``waivable`` is true for
-    the console card and the last keyboard, which ``console: none`` gives up.
+    the console card and the last keyboard, which ``console: none`` gives up; ``by_name`` for these
+    and for the way to the network, which ``gives-up`` gives up by naming the device. ``about`` is
+    the function that is needed, where this is another one of its group.
     """
 
     kind: str
     words: str
     evidence: str
     waivable: bool = False
+    by_name: bool = False
+    about: PciAddress | None = None
 
 
 @dataclass(frozen=True, slots=True)

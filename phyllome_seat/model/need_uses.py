@@ -50,7 +50,8 @@ def need_networks(host: Host, needs: Needs) -> None:
     """Need every interface below each use; all of those at work where none is found."""
     interfaces = {interface.name: interface for interface in host.networks}
     for use in host.network_uses:
-        reason = Reason("network", f"carries the {use.why} ({use.interface})", use.evidence)
+        words = f"carries the {use.why} ({use.interface})"
+        reason = Reason("network", words, use.evidence, by_name=use.is_way_in)
         found, is_whole = _follow(use.interface, interfaces, _below_interface)
         cards = [interface for interface in found if _is_card(interface)]
         if not (cards and is_whole):

@@ -12,9 +12,11 @@ from phyllome_seat.model.address import PciAddress
 from phyllome_seat.model.assignment import Assignment
 from phyllome_seat.model.devices import Host, InputDevice
 from phyllome_seat.model.errors import AssignmentError
+from phyllome_seat.model.match_usb import is_named
 from phyllome_seat.model.plan_drivers import VFIO, plan_bind, plan_notes, plan_restore
 from phyllome_seat.model.plan_guests import find_in_use, plan_guests, plan_guests_back
 from phyllome_seat.model.plan_rules import plan_rules
+from phyllome_seat.model.protect import protect
 from phyllome_seat.model.rules import is_seat_id, render_rules
 from phyllome_seat.model.step import ArmReturn, BindDriver, RestoreDriver, Step
 
@@ -68,10 +70,14 @@ def _refuse_in_use(assignment: Assignment, host: Host, restore: list[RestoreDriv
 
 
 def _console_goes(assignment: Assignment, host: Host, bind: list[BindDriver]) -> bool:
-    """Return whether the host gives up its screen or its last keyboard by this plan."""
-    if assignment.console != "none":
+    """Return whether the host gives up a screen, its last keyboard or its network by this plan."""
+    consent = assignment.consent
+    if assignment.console != "none" and not (consent.functions or consent.ports or consent.devices):
         return False
     leaving = {step.address for step in bind}
+    needed = protect(host).pci if consent.functions else {}
+    if any(reason.kind == "network" for a in leaving for reason in needed.get(a, ())):
+        return True
     screens = [d.address in leaving for d in host.pci if d.is_gpu and d.driver != VFIO]
     keyboards = [
         _leaves(keyboard, leaving, assignment, host)
@@ -97,9 +103,6 @@ def _leaves(
     plugged = next((u for u in host.usb if u.port == place and not u.remembered), None)
     return any(
         any(place == port or place.is_below(port) for port in seat.ports)
-        or any(
-            plugged and plugged.id == match.id and match.serial in (None, plugged.serial)
-            for match in seat.devices
-        )
+        or any(plugged and is_named(plugged, match) for match in seat.devices)
         for seat in assignment.seats
     )

@@ -12,6 +12,7 @@ from phyllome_seat.model.address import PciAddress, UsbPort
 from phyllome_seat.model.claim import Claim, Refusals, find_claim
 from phyllome_seat.model.climb import plain_id
 from phyllome_seat.model.conflict import refuse_groups, refuse_protected
+from phyllome_seat.model.consent import Consent
 from phyllome_seat.model.devices import Host, PciDevice, UsbDevice
 from phyllome_seat.model.groups import find_blockers
 from phyllome_seat.model.guest_conflict import refuse_held
@@ -141,7 +142,8 @@ class Pool:
         refusals = Refusals("")
         find_claim(self.host, seat, refusals)
         refuse_groups(self.host, (claim,), self.needed, refusals)
-        refuse_protected(self.host, (claim,), self.needed, "none", refusals)
+        consent = Consent(console="none")
+        refuse_protected(self.host, (claim,), self.needed, consent, refusals)
         refuse_held(self.host, (claim,), refusals)
         return tuple(refusals.sentences)
 
@@ -156,7 +158,8 @@ class Pool:
             for reason in self.fixed(address):
                 there = "" if address == device.address else f" comes with {address}, which"
                 return f"{what}{there} {reason.words}"
-        return sentences[0].rpartition(": ")[0] or sentences[0]
+        said = sentences[0].partition(", or write `")[0]  # what a proposal does not write
+        return said.rpartition(": ")[0] or said
 
     def plain(self, device: PciDevice) -> str:
         """Return a function as the person at this PC would call it."""

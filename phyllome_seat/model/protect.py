@@ -69,7 +69,8 @@ def _need_screen(host: Host, leaving: Collection[PciAddress], needs: Needs) -> N
         else:
             continue
         evidence = f"/sys/bus/pci/devices/{card.address}/boot_vga"
-        reason = Reason("console", words, evidence if card.boot_vga else "/sys/class/drm", True)
+        evidence = evidence if card.boot_vga else "/sys/class/drm"
+        reason = Reason("console", words, evidence, waivable=True, by_name=True)
         needs.add((card.address,), None, reason)
 
 
@@ -95,7 +96,7 @@ def _need_keyboards(
     if len(names) > 1:
         words = f"has one of the host's last keyboards, {', '.join(names)}"
     evidence = f"/sys/class/input/{keyboards[0].node}"
-    reason = Reason("keyboard", words, evidence, waivable=True)
+    reason = Reason("keyboard", words, evidence, waivable=True, by_name=True)
     for address in pci:
         needs.add((address,), None, reason)
     for port in usb:
@@ -114,7 +115,7 @@ def _need_groups(host: Host, needs: Needs) -> None:
             for reason in direct.get(needed.address, ()):
                 place = f"{needed.address} ({needed.name})"
                 words = f"shares IOMMU group {group} with {place}, which {reason.words}"
-                shared = replace(reason, words=words)
+                shared = replace(reason, words=words, about=needed.address)
                 for member in functions:
                     if member is not needed:
                         needs.pci.setdefault(member.address, {})[shared] = None

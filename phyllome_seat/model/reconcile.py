@@ -343,7 +343,7 @@ class _Comparison:
             (
                 reason
                 for reason in self._protected().usb.get(port, ())
-                if not (reason.waivable and self.assignment.console == "none")
+                if not self.assignment.consent.covers(self.host, port, reason)
             ),
             None,
         )

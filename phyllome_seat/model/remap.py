@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from phyllome_seat.model.address import PciAddress, PciId
 from phyllome_seat.model.claim import Refusals, find_claim
+from phyllome_seat.model.consent import find_consent
 from phyllome_seat.model.devices import Connector, Host, PciDevice
 from phyllome_seat.model.match import is_meant, label, name_monitor
 from phyllome_seat.model.monitors import monitor_match
@@ -17,7 +18,7 @@ from phyllome_seat.model.value import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     Place = tuple[PciAddress, PciId]
 
@@ -47,11 +48,13 @@ def remap(wish: Wish, host: Host) -> Remap:
     """Return `wish` with what moved at its new place on `host`."""
     moves = _Moves(host, wish)
     seats = tuple(_move_seat(host, seat, moves) for seat in wish.seats)
+    gives_up = tuple(_move_usb(match, moves) for match in wish.gives_up)
+    moved = replace(wish, seats=seats, gives_up=gives_up)
     return Remap(
-        replace(wish, seats=seats),
+        moved,
         tuple(moves.edits),
         tuple(dict.fromkeys(moves.reasons)),
-        _find_left(host, seats, wish.file),
+        _find_left(host, moved),
     )
 
 
@@ -120,6 +123,7 @@ def _places(wish: Wish) -> Iterator[Place]:
         if seat.gpu:
             yield seat.gpu.address, seat.gpu.id
         yield from (place for match in seat.usb for place in _place(match))
+    yield from (place for match in wish.gives_up for place in _place(match))
 
 
 def _place(match: UsbMatch) -> Iterator[Place]:
@@ -192,9 +196,10 @@ def _move_monitor(
     return replace(new, line=seat.monitor.line)
 
 
-def _find_left(host: Host, seats: Iterable[Seat], file: str) -> tuple[str, ...]:
+def _find_left(host: Host, wish: Wish) -> tuple[str, ...]:
     """Return a sentence for everything that is still not where the wish says."""
-    refusals = Refusals(file)
-    for seat in seats:
+    refusals = Refusals(wish.file)
+    for seat in wish.seats:
         find_claim(host, seat, refusals)
+    find_consent(host, wish, refusals)
     return tuple(dict.fromkeys(refusals.sentences))

@@ -94,6 +94,7 @@ class Wish:
     """A whole seat file: the seats in its order, and what the host keeps.
 
     ``unknown_usb`` is whose a USB device in no seat's place is: "host", "ask", or a seat's name.
+    ``gives_up`` names what may leave although the host needs it; a PciMatch is any function.
     """
 
     seats: tuple[Seat, ...] = ()
@@ -102,3 +103,4 @@ class Wish:
     host_memory_bytes: int | None = None
     file: str = "seats.yaml"
     unknown_usb: str = "host"
+    gives_up: tuple[UsbMatch, ...] = ()

@@ -60,6 +60,7 @@ class _WishReading(Reading):
             host_memory_bytes=self.size(host.get("memory"), "host.memory"),
             file=self.file,
             unknown_usb=self.pattern(host.get("unknown-usb"), "host.unknown-usb", "seat") or "host",
+            gives_up=self.matches(host.get("gives-up"), "host.gives-up", "function"),
         )
 
     def seats(self, node: Node | None) -> tuple[Seat, ...]:
@@ -84,7 +85,7 @@ class _WishReading(Reading):
             name,
             gpu=self.pci(keys.get("gpu"), f"{place}.gpu"),
             monitor=self.monitor(keys.get("monitor"), f"{place}.monitor"),
-            usb=self.usb(keys.get("usb"), f"{place}.usb"),
+            usb=self.matches(keys.get("usb"), f"{place}.usb", "controller"),
             domain=self.text(guest.get("domain"), f"{place}.guest.domain"),
             create=self.create(guest.get("create"), f"{place}.guest.create"),
             line=line,
@@ -111,7 +112,8 @@ class _WishReading(Reading):
             line=node.line,
         )
 
-    def usb(self, node: Node | None, place: str) -> tuple[UsbMatch, ...]:
+    def matches(self, node: Node | None, place: str, word: str) -> tuple[UsbMatch, ...]:
+        """Return a list of ports, devices and functions; `word` is the key of a function."""
         if node is None:
             return ()
         if not isinstance(node, Sequence):
@@ -119,7 +121,7 @@ class _WishReading(Reading):
             return ()
         matches: dict[UsbMatch, UsbMatch] = {}  # by what they name, without their line
         for number, item in enumerate(node.items):
-            match = self.usb_match(item, f"{place}[{number}]")
+            match = self.usb_match(item, f"{place}[{number}]", word)
             if match is None:
                 continue
             same = matches.setdefault(replace(match, line=0), match)
@@ -128,10 +130,10 @@ class _WishReading(Reading):
                 self.problem(item, f"{place}[{number}]", expected)
         return tuple(matches.values())
 
-    def usb_match(self, node: Node, place: str) -> UsbMatch | None:
-        keys = self.keys(node, place, "usb") or {}
+    def usb_match(self, node: Node, place: str, word: str) -> UsbMatch | None:
+        keys = self.keys(node, place, "usb" if word == "controller" else "given-up") or {}
         port = self.port(keys.get("port"), f"{place}.port")
-        controller = self.pci(keys.get("controller"), f"{place}.controller")
+        controller = self.pci(keys.get(word), f"{place}.{word}")
         device = self.device(keys.get("device"), f"{place}.device")
         return port or controller or device
 
@@ -190,8 +192,10 @@ def render_wish(wish: Wish) -> str:
         "unknown-usb": wish.unknown_usb if wish.unknown_usb != "host" else None,
     }
     lines = ["version: 1"]
-    if any(host.values()):
+    if any(host.values()) or wish.gives_up:
         lines += ["host:", *(f"  {key}: {value}" for key, value in host.items() if value)]
+    if wish.gives_up:
+        lines += ["  gives-up:", *(f"    - {render_given_up(match)}" for match in wish.gives_up)]
     lines.append("seats:" if wish.seats else "seats: {}")
     for seat in wish.seats:
         inner = _seat_lines(seat)
@@ -241,6 +245,11 @@ def render_usb(match: UsbMatch) -> str:
                 "usb3": _quoted(render_port_chain(match.usb3) or None),
             }
             return f"port: {_flow(port)}"
+
+
+def render_given_up(match: UsbMatch) -> str:
+    """Return one line of the host's `gives-up` list, without its dash."""
+    return f"function: {_pci(match)}" if isinstance(match, PciMatch) else render_usb(match)
 
 
 def _create(guest: NewGuest) -> str:

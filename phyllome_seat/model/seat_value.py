@@ -18,7 +18,14 @@ from phyllome_seat.model.yaml_node import Mapping, Node, Scalar, Sequence
 # schema's definitions; "file" is the whole file.
 KEYS: dict[str, dict[str, bool]] = {
     "file": {"version": True, "host": False, "seats": True},
-    "host": {"console": False, "cpus": False, "memory": False, "unknown-usb": False},
+    "host": {
+        "console": False,
+        "cpus": False,
+        "memory": False,
+        "unknown-usb": False,
+        "gives-up": False,
+    },
+    "given-up": {"function": False, "port": False, "device": False},
     "seat": {"gpu": False, "monitor": False, "usb": False, "when-off": False, "guest": False},
     "pci": {"pci": True, "id": True},
     "monitor": {"maker": False, "name": False, "serial": False},
@@ -36,7 +43,11 @@ KEYS: dict[str, dict[str, bool]] = {
     },
     "disk": {"path": True, "size": False},
 }
-EXACTLY_ONE = {"usb": ("port", "controller", "device"), "guest": ("domain", "create")}
+EXACTLY_ONE = {
+    "given-up": ("function", "port", "device"),
+    "usb": ("port", "controller", "device"),
+    "guest": ("domain", "create"),
+}
 AT_LEAST_ONE = {"monitor": ("maker", "name", "serial"), "port": ("usb2", "usb3")}
 CHOICES = {
     "version": ("1",),

@@ -87,6 +87,7 @@ def without_lines(wish: Wish) -> Wish:
             )
             for seat in wish.seats
         ),
+        gives_up=tuple(replace(match, line=0) for match in wish.gives_up),
     )
 
 
@@ -415,6 +416,7 @@ wishes = st.builds(
     st.none() | sizes,
     st.just("seats.yaml"),
     st.from_regex(PATTERNS["seat"], fullmatch=True),
+    gives_up=st.lists(matches, unique=True, max_size=3).map(tuple),
 )
 
 
