@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from phyllome_seat.cli.inputs import DONE, read_host, read_wish
@@ -27,13 +28,18 @@ def scan(args: argparse.Namespace) -> int:
         write_picture(args.svg, render_svg(host))
     elif args.json:
         from phyllome_seat.model.host_json import render_host
+        from phyllome_seat.model.lost import list_lost
+        from phyllome_seat.model.protect import protect
 
-        sys.stdout.write(render_host(host))
+        sys.stdout.write(render_host(host, list_lost(protect(host))))
     else:
+        from phyllome_seat.model.lost import name_session
         from phyllome_seat.model.picture import render_picture
         from phyllome_seat.model.protect import protect
 
-        sys.stdout.write(render_picture(host, protect(host)))
+        # sudo keeps it where its configuration says so; without it the session is somebody's
+        peer = os.environ.get("SSH_CONNECTION", "").partition(" ")[0] if args.sysroot == "/" else ""
+        sys.stdout.write(render_picture(host, name_session(protect(host), peer)))
     return DONE
 
 

@@ -240,7 +240,8 @@ class BlockDevice:
 
     ``below`` names the block devices it is made of: the disk of a partition, the members of an
     LVM volume, a LUKS mapping or a RAID. ``pci`` is every function on the way to it, nearest last;
-    ``usb`` its USB place. A virtual device (zram, loop) has neither. A name in ``below``, or in a
+    ``usb`` its USB place. ``kind`` is what a mapping of the device mapper is: LUKS, LVM, multipath.
+    A virtual device (zram, loop) has neither. A name in ``below``, or in a
     mount, that no block device has is where the machine could not be followed.
     """
 
@@ -252,6 +253,7 @@ class BlockDevice:
     label: str | None = None  # dm name or md name, as a person knows it
     partition_uuid: str | None = None
     size_bytes: int | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

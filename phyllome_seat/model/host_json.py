@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from phyllome_seat.model.lost import Lost
+
     Type = Any  # a class, or an annotation such as int | None: typing has no name for both
     Renderer = Callable[[Any], str]
     Parser = Callable[[object, str], Any]  # value and its place in the text, to what it means
@@ -36,10 +38,11 @@ _WORDS = {None: "null", True: "true", False: "false"}
 _HINT = "make one with `phyllome-seat scan --json`"
 
 
-def render_host(host: Host) -> str:
+def render_host(host: Host, lost: tuple[Lost, ...] = ()) -> str:
     """Return the JSON text of `host`, ASCII only, ending in a line break.
 
-    Equal hosts give equal texts.
+    Equal hosts give equal texts. What the host would lose follows as ``needed``: it is for other
+    programs to read, and `parse_host` finds it out anew.
     """
     lines = [f'"{_KEY}":{VERSION}']
     for name, default in _fields(Host):
@@ -48,6 +51,9 @@ def render_host(host: Host) -> str:
             continue
         items = ",\n ".join(map(_render, value)) if type(value) is tuple else ""
         lines.append(f'"{name}":' + (f"[\n {items}]" if items else _render(value)))
+    if lost:
+        items = ",\n ".join(map(_render, lost))
+        lines.append(f'"needed":[\n {items}]')
     return "{" + ",\n".join(lines) + "}\n"
 
 

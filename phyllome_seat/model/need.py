@@ -15,7 +15,8 @@ class Reason:
     """Why something stays with the host.
 
     ``kind``: disk, network, console, keyboard, bridge, guest. ``words`` name what would be lost
-    ("holds / (ext4 on vg0-root)"), ``evidence`` the file that says so. ``waivable`` is true for
+    ("holds / (ext4 on vg0-root)"), ``evidence`` the file that says so, ``loses`` what the host
+    would be without ("the disk with / (nvme0n1p2 → LUKS → LVM vg0-root)"). ``waivable`` is true for
     the console card and the last keyboard, which ``console: none`` gives up; ``by_name`` for these
     and for the way to the network, which ``gives-up`` gives up by naming the device. ``about`` is
     the function that is needed, where this is another one of its group.
@@ -24,6 +25,7 @@ class Reason:
     kind: str
     words: str
     evidence: str
+    loses: str = ""
     waivable: bool = False
     by_name: bool = False
     about: PciAddress | None = None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from phyllome_seat.model.address import PciAddress
-from phyllome_seat.model.devices import BlockDevice, Host, NetworkInterface
+from phyllome_seat.model.devices import BlockDevice, Host, Mount, NetworkInterface
+from phyllome_seat.model.follow import Followed, render_disk_way
 from phyllome_seat.model.guest_holds import find_disks, find_interfaces
 from phyllome_seat.model.need import Needs, Reason, has_left
 from phyllome_seat.model.value import replace
@@ -25,11 +23,19 @@ def need_disks(host: Host, needs: Needs) -> None:
         if mount.filesystem not in ("", mount.point):
             source = f"{mount.filesystem} on {source}"
         reason = Reason("disk", f"holds {mount.point} ({source})", mount.evidence)
-        found, is_whole = _follow(mount.device, blocks, _below_block)
-        for block in found:
-            needs.add(block.pci, block.usb, reason)
-        if not is_whole:
-            _need_all_storage(host, needs, reason)
+        below = Followed(mount.device, blocks, _below_block)
+        for name, block in below.found.items():
+            way = render_disk_way(below.way(name), blocks)
+            needs.add(block.pci, block.usb, replace(reason, loses=_lost(mount, way)))
+        if not below.is_whole:
+            _need_all_storage(host, needs, replace(reason, loses=_lost(mount, mount.device)))
+
+
+def _lost(mount: Mount, way: str) -> str:
+    if mount.point.startswith("/"):
+        return f"the disk with {mount.point} ({way})"
+    what = {"swap": "its swap", "EFI system partition": "the partition it starts from"}
+    return f"{what.get(mount.point, mount.point)} ({way})"
 
 
 def _below_block(block: BlockDevice) -> tuple[str, ...]:
@@ -38,7 +44,7 @@ def _below_block(block: BlockDevice) -> tuple[str, ...]:
 
 def _need_all_storage(host: Host, needs: Needs, reason: Reason) -> None:
     words = f"may hold {reason.words.removeprefix('holds ')}, which cannot be followed to a disk"
-    doubt = replace(reason, words=words)
+    doubt = replace(reason, words=words, loses=f"perhaps {reason.loses}")
     for block in host.blocks:
         needs.add(block.pci, block.usb, doubt)
     for device in host.pci:
@@ -51,16 +57,29 @@ def need_networks(host: Host, needs: Needs) -> None:
     interfaces = {interface.name: interface for interface in host.networks}
     for use in host.network_uses:
         words = f"carries the {use.why} ({use.interface})"
+        below = Followed(use.interface, interfaces, _below_interface)
+        cards = [interface for interface in below.found.values() if _is_card(interface)]
+        lost = _lost_network(use.why)
         reason = Reason("network", words, use.evidence, by_name=use.is_way_in)
-        found, is_whole = _follow(use.interface, interfaces, _below_interface)
-        cards = [interface for interface in found if _is_card(interface)]
-        if not (cards and is_whole):
-            doubt = replace(reason, words=reason.words.replace("carries", "may carry", 1))
+        if not (cards and below.is_whole):
+            words = words.replace("carries", "may carry", 1)
+            doubt = replace(reason, words=words, loses=f"perhaps {lost}")
             for interface in host.networks:
                 if _is_card(interface) and interface.up is not False:
                     needs.add(_function(interface), interface.usb, doubt)
         for interface in cards:
-            needs.add(_function(interface), interface.usb, reason)
+            way = " → ".join(below.way(interface.name))
+            here = replace(reason, loses=f"{lost}, by {way}")
+            needs.add(_function(interface), interface.usb, here)
+
+
+def _lost_network(why: str) -> str:
+    kind, session, peer = why.partition("session from ")
+    if session:
+        return f"the network to {peer} ({'an' if kind else 'a'} {kind}session)"
+    if why == "default route":
+        return "its way to the network (the default route)"
+    return f"what comes over the network: the {why}"
 
 
 def _below_interface(interface: NetworkInterface) -> tuple[str, ...]:
@@ -75,30 +94,6 @@ def _function(interface: NetworkInterface) -> tuple[PciAddress, ...]:
     return (interface.pci,) if interface.pci else ()
 
 
-_Node = TypeVar("_Node")
-
-
-def _follow(
-    name: str, nodes: dict[str, _Node], below: Callable[[_Node], tuple[str, ...]]
-) -> tuple[list[_Node], bool]:
-    """Return a node and all below it, and whether each name was one: a graph without its end is
-    not whole.
-    """
-    found: dict[str, _Node] = {}
-    todo, is_whole = [name], True
-    while todo:
-        name = todo.pop()
-        if name in found:
-            continue
-        node = nodes.get(name)
-        if node is None:
-            is_whole = False
-            continue
-        found[name] = node
-        todo += below(node)
-    return list(found.values()), is_whole
-
-
 def need_guests(host: Host, needs: Needs) -> None:
     """Need what a running guest holds that was not given to it by us, its disks and network too."""
     blocks = {block.name: block for block in host.blocks}
@@ -109,16 +104,20 @@ def need_guests(host: Host, needs: Needs) -> None:
         evidence = f"domain {guest.uuid}"
         for disk in find_disks(guest, host):
             words = f"holds a disk of guest {guest.name} ({disk.label or disk.name})"
-            for block in _follow(disk.name, blocks, _below_block)[0]:
-                needs.add(block.pci, block.usb, Reason("guest", words, evidence))
+            lost = f"the disk of guest {guest.name}"
+            for block in Followed(disk.name, blocks, _below_block).found.values():
+                needs.add(block.pci, block.usb, Reason("guest", words, evidence, lost))
         for name in find_interfaces(guest):
             words = f"carries the network of guest {guest.name} ({name})"
-            for interface in _follow(name, interfaces, _below_interface)[0]:
-                needs.add(_function(interface), interface.usb, Reason("guest", words, evidence))
+            lost = f"the network of guest {guest.name}"
+            for interface in Followed(name, interfaces, _below_interface).found.values():
+                reason = Reason("guest", words, evidence, lost)
+                needs.add(_function(interface), interface.usb, reason)
         for hostdev in guest.hostdevs:
             if not hostdev.live or (hostdev.alias or "").startswith(_OURS):
                 continue
-            reason = Reason("guest", f"is held by guest {guest.name}", evidence)
+            lost = f"what guest {guest.name} is using"
+            reason = Reason("guest", f"is held by guest {guest.name}", evidence, lost)
             if hostdev.pci:
                 needs.add((hostdev.pci,), None, reason)
                 continue

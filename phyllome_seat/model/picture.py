@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from phyllome_seat.model.address import PciAddress, UsbPort
 from phyllome_seat.model.devices import Connector, Host, PciDevice, UsbDevice
+from phyllome_seat.model.lost import render_lost
 from phyllome_seat.model.protect import Protected, Reason
 
 _DRIVERLESS = "no driver"
@@ -13,7 +14,8 @@ _DRIVERLESS = "no driver"
 
 def render_picture(host: Host, protected: Protected) -> str:
     """Return the whole PC as lines of text; ends with a line feed."""
-    parts = [_machine(host), _gpus(host, protected), _controllers(host, protected), _rest(host)]
+    parts = [_machine(host), _gpus(host, protected), _controllers(host, protected)]
+    parts += [_others(host, protected), _rest(host)]
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part))) + "\n"
 
 
@@ -59,9 +61,16 @@ def _gpus(host: Host, protected: Protected) -> Iterator[str]:
             continue
         yield _function(gpu, protected)
         others = [d for d in host.functions_of(gpu.address) if d.address != gpu.address]
-        lines = [_function(d, Protected({}, {})) for d in others if not d.is_gpu]
+        lines = [_companion(d, gpu, protected) for d in others if not d.is_gpu]
         lines += [_connector(c) for c in host.connectors if c.gpu == gpu.address]
         yield from _branches(lines)
+
+
+def _companion(device: PciDevice, gpu: PciDevice, protected: Protected) -> str:
+    """Return the line of a function beside its card, without what is said of the card already."""
+    reasons = protected.pci.get(device.address, ())
+    kept = tuple(reason for reason in reasons if reason.about != gpu.address)
+    return _function(device, Protected({device.address: kept}, {}))
 
 
 def _connector(connector: Connector) -> str:
@@ -117,6 +126,16 @@ def _usb(host: Host, device: UsbDevice, reasons: tuple[Reason, ...]) -> str:
     return f"{indent}{speed} {chain}  {identity}{extra}{state}{_needed(reasons)}"
 
 
+def _others(host: Host, protected: Protected) -> Iterator[str]:
+    """Yield what else the host needs: disks' controllers, network cards; the board's parts not."""
+    cards = {f.address for d in host.pci if d.is_gpu for f in host.functions_of(d.address)}
+    for device in host.pci:
+        reasons = protected.pci.get(device.address, ())
+        is_shown = device.is_usb_controller or device.address in cards or device.is_bridge
+        if not is_shown and any(reason.kind != "bridge" for reason in reasons):
+            yield _function(device, protected)
+
+
 def _rest(host: Host) -> Iterator[str]:
     lines = [f"{mount.point}  on {mount.device}" for mount in host.mounts]
     lines += [f"{use.interface}  {use.why}" for use in host.network_uses]
@@ -138,9 +157,8 @@ def _name(device: PciDevice) -> str:
 
 
 def _needed(reasons: tuple[Reason, ...]) -> str:
-    return (
-        f"  ← the host needs it: {'; '.join(reason.words for reason in reasons)}" if reasons else ""
-    )
+    lost = render_lost(reasons)
+    return f"  ← the host would lose {lost}" if lost else ""
 
 
 def _branches(lines: list[str]) -> Iterator[str]:

@@ -174,7 +174,7 @@ class Pool:
     def _own_reasons(self, device: PciDevice) -> list[Reason]:
         """Return why the host needs a function for its own sake, not for its group's."""
         reasons = self.needed.pci.get(device.address, ())
-        return [reason for reason in reasons if not reason.words.startswith("shares ")]
+        return [reason for reason in reasons if reason.about is None]
 
     def fixed(self, address: PciAddress) -> tuple[Reason, ...]:
         """Return why a function stays whatever is given up."""

@@ -71,7 +71,7 @@ def _keeps(host: Host, wish: Wish, found: Found) -> Iterator[str]:
     gone = {a for pair in found.pairs for choice in pair for a in choice.functions}
     for device in host.pci:
         reasons = [] if device.is_bridge else list(pool.needed.pci.get(device.address, ()))
-        own = [r.words for r in reasons if not r.words.startswith("shares ") and not r.waivable]
+        own = [r.words for r in reasons if r.about is None and not r.waivable]
         if own:
             yield f"{label(device)}: {'; '.join(dict.fromkeys(own))}"
         elif device.is_gpu and device.address not in gone:

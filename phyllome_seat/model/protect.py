@@ -63,14 +63,15 @@ def _need_screen(host: Host, leaving: Collection[PciAddress], needs: Needs) -> N
     last = kept or cards if len(kept) < 2 else []
     for card in cards:
         if card.address == host.console.gpu:
-            words = "shows the host's console"
+            words, lost = "shows the host's console", "the screen its console is on"
         elif card in last:
             words = "is the last card that can show the host's console"
+            lost = "the last screen it could have"
         else:
             continue
         evidence = f"/sys/bus/pci/devices/{card.address}/boot_vga"
         evidence = evidence if card.boot_vga else "/sys/class/drm"
-        reason = Reason("console", words, evidence, waivable=True, by_name=True)
+        reason = Reason("console", words, evidence, lost, waivable=True, by_name=True)
         needs.add((card.address,), None, reason)
 
 
@@ -92,11 +93,13 @@ def _need_keyboards(
     if not (pci or usb):
         return
     names = list(dict.fromkeys(f"{keyboard.name} ({keyboard.node})" for keyboard in keyboards))
-    words = f"has the host's last keyboard, {names[0]}"
+    lost = f"last keyboard, {names[0]}"
+    words = f"has the host's {lost}"
     if len(names) > 1:
-        words = f"has one of the host's last keyboards, {', '.join(names)}"
+        lost = f"last keyboards, {', '.join(names)}"
+        words = f"has one of the host's {lost}"
     evidence = f"/sys/class/input/{keyboards[0].node}"
-    reason = Reason("keyboard", words, evidence, waivable=True, by_name=True)
+    reason = Reason("keyboard", words, evidence, f"its {lost}", waivable=True, by_name=True)
     for address in pci:
         needs.add((address,), None, reason)
     for port in usb:
@@ -131,11 +134,14 @@ def _need_bridges(host: Host, needs: Needs) -> None:
         part = _CHIPSET.get(device.class_code >> 8) if device.parent is None else None
         if device.is_bridge:
             # vfio-pci takes no function with a bridge's header: vfio_pci_core_register_device
-            reason = Reason("bridge", "is a bridge, which other devices hang on", path + "/class")
+            words, lost = "is a bridge, which other devices hang on", "all that hangs on it"
+            reason = Reason("bridge", words, path + "/class", lost)
         elif part:
-            reason = Reason("bridge", f"is {part}, a part of the board itself", path + "/class")
+            words = f"is {part}, a part of the board itself"
+            reason = Reason("bridge", words, path + "/class", part)
         elif device.driver == "thunderbolt":
-            reason = Reason("bridge", "tunnels PCI Express to docks and disks", path + "/driver")
+            words, lost = "tunnels PCI Express to docks and disks", "its docks"
+            reason = Reason("bridge", words, path + "/driver", lost)
         else:
             continue
         needs.pci.setdefault(device.address, {})[reason] = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from phyllome_seat.model.address import PciAddress
 from phyllome_seat.model.assignment import Assignment
 from phyllome_seat.model.devices import Host, UsbDevice, UsbSocket
+from phyllome_seat.model.lost import render_lost
 from phyllome_seat.model.owner import find_owner
 from phyllome_seat.model.pool import is_within
 from phyllome_seat.model.protect import protect
@@ -53,14 +54,11 @@ class Owners:
     def has_part(self, address: PciAddress) -> bool:
         """Whether a function is a seat's, or the host's for its own sake."""
         reasons = self._needed.pci.get(address, ())
-        return address in self._pci or any(not r.words.startswith("shares ") for r in reasons)
+        return address in self._pci or any(r.about is None for r in reasons)
 
     def why(self, address: PciAddress) -> str:
-        """Return what the host needs a function for, an empty text where it does not."""
-        reasons = self._needed.pci.get(address, ())
-        own = [r.words for r in reasons if not r.words.startswith("shares ")]
-        words = own or [r.words for r in reasons]
-        return "; ".join(dict.fromkeys(words))
+        """Return what the host would lose with a function, an empty text where nothing."""
+        return render_lost(self._needed.pci.get(address, ()))
 
     def colours(self, address: PciAddress) -> tuple[str, str]:
         """Return line and fill for a function: its seat's, grey for the host's, white for a free

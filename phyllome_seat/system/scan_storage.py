@@ -14,6 +14,8 @@ from phyllome_seat.system.udev_db import UdevEntry, read_udev
 
 _CLASS = "sys/class/block/"
 _BACKING = {"loop": "/loop/backing_file", "zram": "/backing_dev"}
+# cryptsetup's lib/utils_devmapper.c, LVM2's UUID_PREFIX, multipath-tools' devmapper.c
+_KINDS = {"CRYPT-LUKS": "LUKS", "CRYPT-": "crypt", "LVM-": "LVM", "mpath-": "multipath"}
 _SECTOR = 512  # of ``size`` and ``start``, whatever the disk's own: block/genhd.c
 
 
@@ -55,6 +57,7 @@ def _read_block(
         label=_read_label(sysfs, name, path, udev),
         partition_uuid=printable(udev.find("ID_PART_ENTRY_UUID")),
         size_bytes=None if sectors is None else sectors * _SECTOR,
+        kind=_read_kind(sysfs, path) if name.startswith("dm-") else None,
     )
 
 
@@ -103,6 +106,12 @@ def _find_nvme_paths(sysfs: Sysfs, path: str) -> tuple[PciAddress, ...]:
     return tuple(
         dict.fromkeys(address for link in links if link for address in find_addresses(link))
     )
+
+
+def _read_kind(sysfs: Sysfs, path: str) -> str | None:
+    """Return what a mapping is, by the prefix that its maker gives its UUID."""
+    uuid = sysfs.read(path + "/dm/uuid") or ""
+    return next((kind for prefix, kind in _KINDS.items() if uuid.startswith(prefix)), None)
 
 
 def _read_label(sysfs: Sysfs, name: str, path: str, udev: UdevEntry) -> str | None:

@@ -98,7 +98,7 @@ def test_each_part_of_the_pc_is_drawn_once():
     assert "seat left: guest win11" in said
     assert "IOMMU group 14" in said
     assert "1  Left Keyboard  (keyboard)" in said
-    assert "holds / (ext4 on sda1)" in said
+    assert "the disk with / (sda1)" in said
 
 
 def test_a_seats_card_has_the_seats_colour_and_the_hosts_is_grey():

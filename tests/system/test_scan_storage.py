@@ -542,3 +542,23 @@ def test_a_boot_partition_that_is_not_mounted_is_a_use_by_fstab(tmp_path):
 
     assert uses(mounts) == [("sda", "/"), ("sdb1", "/boot")]
     assert mounts[1].evidence == "/etc/fstab"
+
+
+@pytest.mark.parametrize(
+    ("uuid", "kind"),
+    [
+        ("CRYPT-LUKS2-0fc63daf-luks", "LUKS"),
+        ("CRYPT-VERITY-0fc63daf-root", "crypt"),
+        ("LVM-Vd7bP0lQ", "LVM"),
+        ("mpath-3600508b", "multipath"),
+        ("part1-mpath-3600508b", None),
+    ],
+)
+def test_a_mapping_is_known_by_its_makers_mark(tmp_path, uuid, kind):
+    blocks, _ = read(
+        tmp_path,
+        block("virtual/block/dm-0", "253:0"),
+        {"sys/devices/virtual/block/dm-0/dm/uuid": uuid + "\n"},
+    )
+
+    assert blocks["dm-0"].kind == kind
