@@ -12,6 +12,7 @@ from phyllome_seat.model.answer import AnswerError, take
 from phyllome_seat.model.answered import build_wish, find_conflicts
 from phyllome_seat.model.conversation import NONE, SEAT_KEYS, Answers, next_question
 from phyllome_seat.model.errors import AssignmentError, PhyllomeSeatError
+from phyllome_seat.model.printable import one_line
 from phyllome_seat.model.suggest import suggest
 from phyllome_seat.model.value import replace
 
@@ -32,10 +33,34 @@ def init(args: argparse.Namespace) -> int:
     with ended_by_signals():
         host = read_host(args, guests=True)
         old = _read(path)
+        stopping = _say_findings(host)
         if old is not None and not given:
-            return _follow(args, host, path, old)
-        new = _render(_converse(args, host, given))
-        return _offer(args, path, old, new)
+            status = _follow(args, host, path, old)
+        else:
+            new = _render(_converse(args, host, given))
+            status = _offer(args, path, old, new)
+    if stopping:
+        print(f"before seats work: {'; '.join(stopping)} (`phyllome-seat check` says how)")
+    return status
+
+
+def _say_findings(host: Host) -> tuple[str, ...]:
+    """Print what `check` finds of this PC, worst first; return what keeps seats from working.
+
+    It ends nothing: the seat file may be written first, and what is missing be done afterwards.
+    """
+    from phyllome_seat.model.check import check
+    from phyllome_seat.system.scan_platform import read_platform
+    from phyllome_seat.system.sysfs import Sysfs
+
+    findings = check(replace(host, platform=read_platform(Sysfs("/"))))
+    for finding in findings:
+        if finding.severity != "note":
+            print(finding)
+    errors = dict.fromkeys(f"{f.subject}: {f.words}" for f in findings if f.severity == "error")
+    if errors:
+        print("Until the errors above are cured no seat works; the seat file can be written now.")
+    return tuple(one_line(words) for words in errors)
 
 
 def _read(path: Path) -> str | None:
@@ -94,8 +119,7 @@ def _converse(args: argparse.Namespace, host: Host, given: dict[str, str]) -> Wi
     if not args.yes:
         print("Ctrl-C ends this at any time, and nothing is changed. Enter takes what is in [ ].")
         if not host.groups:
-            print("This PC has no IOMMU groups: USB sockets can go to seats, no card can. Turn on")
-            print("VT-d or AMD-Vi in the firmware, and the IOMMU on the kernel's command line.")
+            print("This PC has no IOMMU groups: USB sockets can go to seats, no card can.")
         if host.before:
             print("Seats are set up now: what they have cannot be pressed. `revert` gives it back.")
     answers, left = Answers(), dict(given)

@@ -127,6 +127,39 @@ def test_a_seat_file_that_is_wrong_is_said_with_its_line(init):
     assert "seats.yaml:2" in complaint
 
 
+def found_by_check(capsys):
+    """What `check` itself says of this machine, without notes."""
+    cli.main(["--connect", "none:///", "check"])
+    lines = capsys.readouterr().out.splitlines()
+    return [line for line in lines if not line.startswith("note: ")]
+
+
+def test_what_check_finds_is_said_before_all_else_and_errors_again_at_the_end(init, capsys):
+    findings = found_by_check(capsys)
+    errors = [line for line in findings if line.startswith("error: ")]
+
+    status, said, _ = init("--seats", "left", *NOTHING, "--yes")
+
+    lines = said.splitlines()
+    assert (status, lines[: len(findings)]) == (0, findings)
+    last = lines[-1] if errors else "before seats work: "
+    assert last.startswith("before seats work: ")
+    for error in errors:
+        subject, _, words = error.removeprefix("error: ").partition(": ")
+        assert f"{subject}: {words.partition(' [')[0]}" in last
+
+
+def test_where_a_file_is_there_what_check_finds_comes_before_what_became_of_it(init, capsys):
+    findings = found_by_check(capsys)
+    init("--seats", "left", *NOTHING, "--yes")
+
+    _, said, _ = init()
+
+    lines = said.splitlines()
+    assert lines[: len(findings)] == findings
+    assert any("is where it says" in line for line in lines[len(findings) :])
+
+
 # ── in a terminal ───────────────────────────────────────────────────────────────────────────────
 
 PROGRAM = (
