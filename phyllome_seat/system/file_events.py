@@ -32,7 +32,7 @@ class FileEvents:
         for path in paths:
             folder, name = os.path.split(path)
             mask = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _ONLYDIR
-            watch = libc.inotify_add_watch(self._fd, os.fsencode(folder), mask)
+            watch = libc.inotify_add_watch(self._fd, os.fsencode(folder or "."), mask)
             if watch >= 0:
                 self._paths[watch, name] = path
 

@@ -96,7 +96,7 @@ class Libvirt:
         self._read_only = read_only
         self._lost = False
         self._libvirt: ModuleType
-        self._connection: Any
+        self._connection: Any = None
         self._callbacks: list[Callable[[], object]] = []
 
     def __enter__(self) -> Libvirt:
@@ -419,6 +419,25 @@ class Libvirt:
         except NoAnswerError:
             self._lost = True
             raise
+        except self._libvirt.libvirtError as error:
+            self._check_alive(error)
+            raise
+
+    def _check_alive(self, error: Exception) -> None:
+        """Raise NoLibvirtError where it is the connection that has ended.
+
+        libvirt says that with code 1, as much else, and its close callback is for who has one and
+        registered it in time. `isAlive` looks at the socket and asks nobody (remoteConnectIsAlive).
+        """
+        if self._connection is None:
+            return
+        with suppress(self._libvirt.libvirtError):
+            if self._connection.isAlive():
+                return
+        self._lost = True
+        raise NoLibvirtError(
+            f"{self.uri}: lost: {error}", hint="is libvirtd installed and running?"
+        ) from error
 
 
 def run_events() -> None:

@@ -15,6 +15,7 @@ from phyllome_seat.model.guest import is_ours
 from phyllome_seat.model.guest_usb import has_usb, is_entry_of, parse_alias
 from phyllome_seat.model.lend import Lend, Lending, Released, is_same
 from phyllome_seat.model.owner import find_owner
+from phyllome_seat.model.step import AttachUsb
 from phyllome_seat.system.apply import prepare
 from phyllome_seat.system.scan import scan
 from phyllome_seat.system.seating import SYSTEM, chosen, connect, needed
@@ -26,9 +27,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from phyllome_seat.model.address import UsbPort
     from phyllome_seat.model.devices import Guest, Host, UsbDevice
     from phyllome_seat.model.seat import Seat, Wish
+    from phyllome_seat.model.step import UsbStep
     from phyllome_seat.system.guests import Libvirt
+    from phyllome_seat.system.settle_usb import Failed, Settled
 
 
 def attach_usb(
@@ -91,11 +95,16 @@ def lend(
         new = _lend(device, seat, until or "stop", for_s, time.time())
         after = Lending((*after.lends, new), after.released)
     state.write_lending(after)
-    settled = settle_usb(wish, sysfs, state, libvirt, say=say)
-    if not _has(libvirt, guest, device, seat):
+    try:
+        settled = settle_usb(wish, sysfs, state, libvirt, say=say)
+        is_there = _has(libvirt, guest, device, seat)
+    except ApplyError:  # libvirt does not answer
+        state.write_lending(before)
+        raise
+    if not is_there:
         state.write_lending(before)
         words = [str(k) for k in settled.kept if k.device.port == device.port]
-        words += [str(f) for f in settled.failed]
+        words += [str(f) for f in _failed(settled, device)]
         raise ApplyError(
             words[0] if words else f"{device.port} ({device.name}) went meanwhile",
             hint="nothing is lent",
@@ -152,8 +161,8 @@ def take_back(
         after = Lending(after.lends, (*after.released, _release(device, time.time())))
     state.write_lending(after)
     settled = settle_usb(wish, sysfs, state, libvirt, say=say)
-    if settled.failed:
-        raise ApplyError(str(settled.failed[0]))
+    if failed := _failed(settled, device):
+        raise ApplyError(str(failed[0]))
     return _whose(libvirt, device, is_released=is_released)
 
 
@@ -203,6 +212,18 @@ def _has(libvirt: Libvirt, guest: Guest, device: UsbDevice, seat: str) -> bool:
     said = [parse_alias(hostdev.alias) for hostdev in now.hostdevs if hostdev.live]
     places = {(alias.seat, alias.port) for alias in said if alias}
     return (seat, device.port) in places or has_usb(now, device)
+
+
+def _failed(settled: Settled, device: UsbDevice) -> list[Failed]:
+    """Return what failed with this device; what another guest refuses is another matter."""
+    return [f for f in settled.failed if _place(f.step) in (device.port, None)]
+
+
+def _place(step: UsbStep) -> UsbPort | None:
+    if isinstance(step, AttachUsb):
+        return step.device.port
+    said = parse_alias(step.alias)
+    return said.port if said else None
 
 
 def _whose(libvirt: Libvirt, device: UsbDevice, *, is_released: bool) -> str:

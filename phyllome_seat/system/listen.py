@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from phyllome_seat.model.errors import ApplyError
 from phyllome_seat.model.value import dataclass
 from phyllome_seat.system.file_events import FileEvents
-from phyllome_seat.system.guests import Libvirt, NoLibvirtError, run_events
-from phyllome_seat.system.limit import NoAnswerError
+from phyllome_seat.system.guests import Libvirt, run_events
 from phyllome_seat.system.udev_events import UdevEvent, UdevEvents
 
 TYPE_CHECKING = False
@@ -79,6 +79,7 @@ class Listening:
         self._libvirt: Libvirt | None = None
         self._is_down = False  # and that was told
         self._connecting: asyncio.Task[None] | None = None
+        self._deaf: OSError | None = None
 
     async def __aenter__(self) -> Self:
         """Begin. NoUdevError, NoLibvirtError where a binding is not installed, OSError."""
@@ -102,10 +103,15 @@ class Listening:
             await asyncio.to_thread(self._libvirt.__exit__)
 
     async def wait(self, timeout_s: float | None) -> tuple[Heard, ...]:
-        """Return what was heard since the last time; after `timeout_s`, or a `wake`, nothing."""
+        """Return what was heard since the last time; after `timeout_s`, or a `wake`, nothing.
+
+        *errors*: OSError where udev cannot be heard any more: who starts anew misses nothing.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._awake.wait()
+        if self._deaf is not None:
+            raise self._deaf
         self._awake.clear()
         heard, self._heard = tuple(self._heard), []
         return heard
@@ -124,7 +130,12 @@ class Listening:
         self._awake.set()
 
     def _read_udev(self) -> None:
-        self._hear(*self._udev.read())
+        try:
+            self._hear(*self._udev.read())
+        except OSError as error:  # it would stay readable, and this be called for ever
+            self._loop.remove_reader(self._udev.fileno())
+            self._deaf = error
+            self._awake.set()
 
     def _read_files(self) -> None:
         if paths := self._files.read():
@@ -140,7 +151,7 @@ class Listening:
     async def _connect(self) -> bool:
         try:
             self._libvirt = await asyncio.to_thread(self._open)
-        except (NoLibvirtError, NoAnswerError) as error:
+        except ApplyError as error:  # also a daemon that goes while its events are asked for
             if not self._is_down:
                 self._hear(Disconnected(str(error)))
             self._is_down = True
@@ -152,11 +163,15 @@ class Listening:
     def _open(self) -> Libvirt:
         libvirt = Libvirt(self._uri, read_only=self._read_only).__enter__()
         post = self._loop.call_soon_threadsafe
-        libvirt.listen(
-            heard=lambda _, uuid, number: _post(post, self._hear, GuestEvent(uuid, number)),
-            changed=lambda uuid: _post(post, self._hear, GuestEvent(uuid)),
-            closed=lambda: _post(post, self._disconnected, libvirt, "its daemon went"),
-        )
+        try:
+            libvirt.listen(
+                heard=lambda _, uuid, number: _post(post, self._hear, GuestEvent(uuid, number)),
+                changed=lambda uuid: _post(post, self._hear, GuestEvent(uuid)),
+                closed=lambda: _post(post, self._disconnected, libvirt, "its daemon went"),
+            )
+        except ApplyError:
+            libvirt.__exit__()
+            raise
         return libvirt
 
     def _disconnected(self, libvirt: Libvirt, why: str) -> None:

@@ -6,10 +6,13 @@ entry in the database. They say *that* something happened; what is there now, a 
 When more comes than the receive buffer holds, the kernel drops it and leaves an error on the
 socket, which pyudev never reads: from then on each of its polls raises an OSError without a number
 (pyudev issue 194). Read, the error is gone, and the same socket has the next events: netlink(7).
+Where the buffer overruns after the poll and before libudev reads, libudev has taken the error, and
+pyudev raises it with its number, ENOBUFS.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -34,7 +37,9 @@ class UdevEvent:
 
     ``path`` is below ``/sys``, with a slash at its start; ``kind`` is DEVTYPE, ``node`` DEVNAME,
     ``product`` is PRODUCT, of USB ``46d/c52b/2403``; ``seat`` is our rules' ``PHYLLOME_SEAT``;
-    ``number`` is DEVNUM, a USB device's on its bus.
+    ``number`` is DEVNUM, a USB device's on its bus; ``type`` is TYPE, its class ``9/0/1``.
+    ``asked_for`` says that nothing happened: somebody wrote to the device's ``uevent`` file, as
+    `udevadm trigger` does (SYNTH_UUID, kobject_synth_uevent in lib/kobject_uevent.c).
     """
 
     action: str
@@ -45,6 +50,8 @@ class UdevEvent:
     product: str | None = None
     seat: str | None = None
     number: str | None = None
+    type: str | None = None
+    asked_for: bool = False
 
 
 class UdevEvents:
@@ -91,13 +98,16 @@ class UdevEvents:
         return descriptor
 
     def read(self) -> tuple[UdevEvent, ...]:
-        """Return the events that are there, in their order, without waiting."""
+        """Return the events that are there, in their order, without waiting.
+
+        Raises OSError where the socket is of no more use.
+        """
         events = []
         while True:
             try:
                 device = self._monitor.poll(timeout=0)
-            except OSError:
-                if not self._take_error():
+            except OSError as error:
+                if error.errno != errno.ENOBUFS and not self._take_error():
                     raise
                 events.append(UdevEvent(LOST))
                 continue
@@ -114,6 +124,8 @@ class UdevEvents:
                     properties.get("PRODUCT"),
                     properties.get("PHYLLOME_SEAT"),
                     properties.get("DEVNUM"),
+                    properties.get("TYPE"),
+                    properties.get("SYNTH_UUID") is not None,
                 )
             )
 

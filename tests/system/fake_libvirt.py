@@ -77,6 +77,9 @@ class FakeConnection:
     def lookupByName(self, name: str) -> FakeDomain:  # noqa: N802 - libvirt's name
         return next(d for d in self._domains.values() if d.name() == name)
 
+    def isAlive(self) -> int:  # noqa: N802 - libvirt's name
+        return 1
+
     def close(self) -> None:
         pass
 

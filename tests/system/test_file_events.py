@@ -35,3 +35,11 @@ def test_other_files_and_half_of_one_are_no_news(tmp_path, events):
         os.fsync(file.fileno())
         assert events.read() == ()
     assert events.read() == (str(tmp_path / "seats.yaml"),)
+
+
+def test_a_file_that_is_named_without_a_folder_is_heard_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    events = FileEvents(["seats.yaml"])
+    (tmp_path / "seats.yaml").write_text("one")
+    assert events.read() == ("seats.yaml",)
+    events.close()

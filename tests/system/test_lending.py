@@ -15,6 +15,7 @@ from phyllome_seat.model.seat import PortMatch, Seat, Wish
 from phyllome_seat.system import guests
 from phyllome_seat.system.guests import Libvirt
 from phyllome_seat.system.lending import lend, take_back
+from phyllome_seat.system.limit import NoAnswerError
 from phyllome_seat.system.settle_usb import settle_usb
 from phyllome_seat.system.state import State
 from phyllome_seat.system.sysfs import Sysfs
@@ -22,7 +23,7 @@ from tests.model.hosts import HOST_USB, address
 from tests.system.device_trees import interface, pci, root_hub, usb
 from tests.system.fake_libvirt import FakeDomain, LibvirtError, fake_libvirt
 from tests.system.trees import block, make_tree, mountinfo
-from tests.usb_machine import KEYBOARD, STICK, Machine
+from tests.usb_machine import KEYBOARD, STICK, Machine, RefusedError
 
 XHCI = f"pci0000:00/{HOST_USB}"
 BUS = f"{XHCI}/usb1"
@@ -228,3 +229,29 @@ def test_what_somebody_else_put_into_a_guest_is_theirs_to_take_out(desk, machine
         desk.detach("usb2/9")
 
     assert "9" in machine.has("left")
+
+
+def test_what_another_guest_refuses_is_no_matter_of_this_device(desk, machine):
+    desk.attach("usb2/9", "left")
+    machine.plug("8", KEYBOARD)
+    attach = machine.attach
+
+    def refuse(name, *rest):
+        if name == "right":
+            raise RefusedError(1, "right has no room")
+        attach(name, *rest)
+
+    machine.attach = refuse
+    assert desk.detach("usb2/9").endswith("is the host's")
+    assert "seat left" in desk.attach("usb2/9", "left")
+
+
+def test_nothing_is_lent_where_libvirt_does_not_answer(desk, monkeypatch):
+    def hang(*_):
+        raise NoAnswerError("libvirt", "attaching", 30.0)
+
+    desk.settle()
+    monkeypatch.setattr(Libvirt, "do_usb", hang)
+    with pytest.raises(NoAnswerError):
+        desk.attach("usb2/9", "left")
+    assert desk.state.read_lending() == NOTHING_SAID

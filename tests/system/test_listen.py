@@ -1,6 +1,8 @@
 """Listening with a libvirt that comes and goes; udev's and inotify's events are the kernel's."""
 
 import asyncio
+import errno
+import os
 import sys
 from types import SimpleNamespace
 
@@ -8,6 +10,7 @@ import pytest
 
 from phyllome_seat.system import guests, listen
 from phyllome_seat.system.listen import Connected, Disconnected, FileEvent, GuestEvent, Listening
+from phyllome_seat.system.udev_events import LOST, UdevEvents
 from tests.system.fake_libvirt import FakeConnection, LibvirtError, fake_libvirt
 from tests.usb_machine import Machine
 
@@ -18,7 +21,7 @@ class Daemon:
     """libvirt's binding over a daemon that can go: it keeps what was registered, and calls it."""
 
     def __init__(self):
-        self.is_there = True
+        self.is_there, self.is_listened_to = True, True
         self.closed, self.heard = None, {}
         self.module = fake_libvirt(Machine("left"))
         self.module.open = self.module.openReadOnly = self.connect
@@ -40,6 +43,8 @@ class Daemon:
         self.closed = call
 
     def on_event(self, _domain, event, call, _opaque):
+        if not self.is_listened_to:
+            raise LibvirtError(1, "client socket is closed")
         self.heard[event] = call
         return event
 
@@ -74,6 +79,70 @@ def test_a_daemon_that_goes_is_told_once_and_connected_again_when_it_is_there(da
             assert await listening.wait(0.2) == ()  # it tries, and says nothing
             daemon.is_there = True
             await next_of(listening, Connected)
+
+    asyncio.run(run())
+
+
+def test_a_daemon_that_goes_while_its_events_are_asked_for_is_tried_again(daemon):
+    async def run():
+        async with Listening("fake:///") as listening:
+            await next_of(listening, Connected)
+            daemon.go()
+            daemon.is_listened_to, daemon.is_there = False, True
+            await next_of(listening, Disconnected)
+            assert await listening.wait(0.2) == ()
+            daemon.is_listened_to = True
+            await next_of(listening, Connected)
+
+    asyncio.run(run())
+
+
+class Socket:
+    """What pyudev's monitor does, in this order: an error it raises, or an event."""
+
+    def __init__(self, *happens):
+        self.happens = list(happens)
+        self.own, self.other = os.pipe()
+
+    def fileno(self):
+        return self.own
+
+    def poll(self, timeout):
+        assert timeout == 0
+        what = self.happens.pop(0) if self.happens else None
+        if isinstance(what, OSError):
+            raise what
+        return what
+
+
+def device(action):
+    return SimpleNamespace(
+        action=action,
+        subsystem="usb",
+        device_type="usb_device",
+        device_path="/devices/1-2",
+        device_node=None,
+        properties={"SYNTH_UUID": "0"} if action == "change" else {},
+    )
+
+
+def test_an_overrun_between_poll_and_read_is_told_and_the_next_events_are_heard():
+    events = UdevEvents("usb")
+    events._monitor = Socket(device("add"), OSError(errno.ENOBUFS, "no room"), device("change"))
+    heard = events.read()
+    assert [event.action for event in heard] == ["add", LOST, "change"]
+    assert [event.asked_for for event in heard] == [False, False, True]
+
+
+def test_a_socket_of_no_more_use_ends_the_listening_and_is_not_polled_for_ever(daemon):
+    async def run():
+        async with Listening("fake:///") as listening:
+            await next_of(listening, Connected)
+            listening._udev._monitor = Socket(OSError(errno.EBADF, "gone"))
+            listening._udev._take_error = lambda: False
+            listening._read_udev()
+            with pytest.raises(OSError, match="gone"):
+                await listening.wait(1)
 
     asyncio.run(run())
 
