@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,13 @@ def programs(tmp_path, monkeypatch):
 @pytest.fixture
 def kernel(tmp_path):
     return FakeKernel(tmp_path / "pc", FUNCTIONS, DRIVERS)
+
+
+@pytest.fixture
+def disks():
+    """A folder for disk images: not in /dev/shm, for what is below /dev is a disk already."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -376,9 +384,8 @@ def test_udev_that_does_not_settle_is_an_error(kernel, state, programs):
 
 @pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
 @pytest.mark.parametrize(("name", "kind"), [("a b.qcow2", "qcow2"), ("a.img", "raw")])
-def test_a_disk_is_made_once_and_an_existing_one_left(kernel, state, tmp_path, name, kind):
-    path = tmp_path / "disks" / name
-    path.parent.mkdir()
+def test_a_disk_is_made_once_and_an_existing_one_left(kernel, state, disks, name, kind):
+    path = disks / name
     step = CreateDisk(str(path), 3 << 20)
 
     apply((step,), kernel, state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 import time
 
 import pytest
@@ -11,33 +10,16 @@ from phyllome_seat.model.devices import Console, Memory, Mount
 from phyllome_seat.model.proposal import NoProposalError, ProposalWishes
 from phyllome_seat.model.propose import propose
 from phyllome_seat.model.value import replace
-from phyllome_seat.system.scan import scan
-from phyllome_seat.system.sysfs import Sysfs
 from tests.bench.many_cards import with_groups
 from tests.model.test_propose import check_promises, check_refusal
-from tests.recorded import count_tested, recorded
-from tests.system.test_protect_recorded import MACHINES
-from tests.system.test_scan_recorded import GROUPED
+from tests.recorded import GROUPED, MACHINES
+
+EVERY = (*MACHINES, "thinkpad-t60")
 
 
-@pytest.fixture(scope="module")
-def read(tmp_path_factory):
-    hosts = {}
-
-    def read_host(name):
-        if name not in hosts:
-            archive = "iommu/trees" if name in GROUPED else f"machines/{name}"
-            folder = tmp_path_factory.mktemp("recorded")
-            with tarfile.open(recorded(f"{archive}.tar.xz")) as packed:
-                # Python 3.11.2 of Debian 12 has no filters yet, later ones warn without
-                packed.extraction_filter = getattr(tarfile, "data_filter", lambda m, _: m)
-                packed.extractall(folder)
-            inside = folder / name
-            hosts[name] = scan(Sysfs(str(inside if inside.exists() else folder)))
-            count_tested("machines", name)
-        return hosts[name]
-
-    return read_host
+@pytest.fixture
+def read(read_machine):
+    return lambda name: read_machine(name)[0]
 
 
 def grouped(host):
@@ -58,13 +40,13 @@ def propose_or_say(host, wishes=ProposalWishes()):  # noqa: B008 - a value
     return proposals
 
 
-@pytest.mark.parametrize("name", (*MACHINES, *GROUPED))
+@pytest.mark.parametrize("name", (*EVERY, *GROUPED))
 def test_a_recorded_machine_gets_what_keeps_every_promise_or_is_told_what_it_needs(read, name):
     propose_or_say(read(name))
     propose_or_say(read(name), ProposalWishes(count=2))
 
 
-@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("console", ["keep", "none"])
 def test_a_recorded_machine_with_groups_does_too(read, name, console):
     host = grouped(read(name))
@@ -76,7 +58,7 @@ def test_a_recorded_machine_with_groups_does_too(read, name, console):
 
 
 def test_some_recorded_machines_with_groups_get_a_seat(read):
-    fits = [name for name in MACHINES if propose_or_say(grouped(read(name)))]
+    fits = [name for name in EVERY if propose_or_say(grouped(read(name)))]
 
     assert len(fits) >= 2
 

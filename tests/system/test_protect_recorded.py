@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from dataclasses import replace
 
 import pytest
@@ -10,27 +9,12 @@ import pytest
 from phyllome_seat.model.devices import Mount, NetworkUse
 from phyllome_seat.model.host_json import parse_host, render_host
 from phyllome_seat.model.protect import protect
-from phyllome_seat.system.scan import scan
-from phyllome_seat.system.sysfs import Sysfs
-from tests.recorded import count_tested, recorded
-
-MACHINES = (
-    *("DELL_LATITUDEE6430", "DELL_POWEREDGE_R820_NVME", "DELL_VOSTRO_270", "DELL_XPS1340"),
-    *("HOME_MADE", "HP_ELITEBOOK_835_13_INCH_G10", "LENOVO_E445", "LENOVO_T430S"),
-    *("NVIDIA_DGX_STATION", "QEMU_KVM", "SAMSUNG_N310", "XEON", "thinkpad-t60"),
-)
+from tests.recorded import MACHINES
 
 
-@pytest.fixture(params=MACHINES, scope="module")
-def machine(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("recorded")
-    with tarfile.open(recorded(f"machines/{request.param}.tar.xz")) as archive:
-        # Python 3.11.2 of Debian 12 has no filters yet, later ones warn without
-        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
-        archive.extractall(folder)
-    count_tested("machines", request.param)
-    inside = folder / request.param
-    return scan(Sysfs(str(inside if inside.exists() else folder)))
+@pytest.fixture(params=(*MACHINES, "thinkpad-t60"))
+def machine(request, read_machine):
+    return read_machine(request.param)[0]
 
 
 def needs(host, kind):

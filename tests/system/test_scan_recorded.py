@@ -3,61 +3,24 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from collections import Counter
 
 import pytest
 
 from phyllome_seat.model.address import UsbPort
-from phyllome_seat.system.scan import scan
-from phyllome_seat.system.sysfs import Sysfs
-from tests.recorded import count_tested, recorded
+from tests.recorded import GROUPED, MACHINES, recorded
 
-MACHINES = (
-    *("DELL_LATITUDEE6430", "DELL_POWEREDGE_R820_NVME", "DELL_VOSTRO_270", "DELL_XPS1340"),
-    *("HOME_MADE", "HP_ELITEBOOK_835_13_INCH_G10", "LENOVO_E445", "LENOVO_T430S"),
-    *("NVIDIA_DGX_STATION", "QEMU_KVM", "SAMSUNG_N310", "XEON"),
-)
-GROUPED = (
-    *("64kramsystem_vga_passthrough", "64kramsystem_vga_passthrough_2"),
-    *("64kramsystem_vga_passthrough_3", "64kramsystem_vga_passthrough_4"),
-    *("Mistikan_hl_cluster", "OzzyHelix_virtio_guide", "sirspudd_chaos_reins"),
-)
 # udev has no kind for these; its own name for a sound jack, "sndjack", went in systemd 218.
 GONE_KINDS = {"sndjack"}
 
 
-@pytest.fixture(scope="session")
-def unpack(tmp_path_factory):
-    """Return what unpacks an archive once and returns its folder."""
-    folders = {}
-
-    def unpacked(name):
-        if name not in folders:
-            folders[name] = tmp_path_factory.mktemp("recorded")
-            with tarfile.open(recorded(name)) as archive:
-                # Python 3.11.2 of Debian 12 has no filters yet, later ones warn without
-                archive.extraction_filter = getattr(
-                    tarfile, "data_filter", lambda member, _: member
-                )
-                archive.extractall(folders[name])
-        return folders[name]
-
-    return unpacked
-
-
-@pytest.fixture(scope="session")
-def read_machine(unpack):
-    """Return what scans a recorded machine once and returns its Host, with udev's answers."""
-    hosts = {}
+@pytest.fixture
+def read_with_truth(read_machine):
+    """Return what gives the Host of a recorded machine, with udev's answers."""
 
     def read(name):
-        if name not in hosts:
-            folder = unpack(f"machines/{name}.tar.xz") / name
-            truth = json.loads((folder / "truth.json").read_text())
-            hosts[name] = scan(Sysfs(str(folder))), truth
-            count_tested("machines", name)
-        return hosts[name]
+        host, root = read_machine(name)
+        return host, json.loads((root / "truth.json").read_text())
 
     return read
 
@@ -68,8 +31,8 @@ def ids(text):
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_every_pci_function_is_the_one_udev_saw(read_machine, name):
-    host, truth = read_machine(name)
+def test_every_pci_function_is_the_one_udev_saw(read_with_truth, name):
+    host, truth = read_with_truth(name)
 
     found = {
         str(d.address): (
@@ -108,8 +71,8 @@ def expected_port(row, root_hubs):
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_every_usb_device_is_where_udev_saw_it(read_machine, name):
-    host, truth = read_machine(name)
+def test_every_usb_device_is_where_udev_saw_it(read_with_truth, name):
+    host, truth = read_with_truth(name)
     root_hubs = {row["name"]: row for row in truth["usb_devices"] if row["root_hub"]}
     rows = {row["name"]: row for row in truth["usb_devices"] if not row["root_hub"]}
 
@@ -129,8 +92,8 @@ def test_every_usb_device_is_where_udev_saw_it(read_machine, name):
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_every_input_device_is_what_and_where_udev_said(read_machine, name):
-    host, truth = read_machine(name)
+def test_every_input_device_is_what_and_where_udev_said(read_with_truth, name):
+    host, truth = read_with_truth(name)
 
     found = {d.node: (d.name, set(d.kinds), str(d.pci) if d.pci else None) for d in host.inputs}
 
@@ -152,8 +115,8 @@ def test_every_input_device_is_what_and_where_udev_said(read_machine, name):
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_every_connector_is_on_the_gpu_udev_saw(read_machine, name):
-    host, truth = read_machine(name)
+def test_every_connector_is_on_the_gpu_udev_saw(read_with_truth, name):
+    host, truth = read_with_truth(name)
 
     assert Counter((c.name, str(c.gpu)) for c in host.connectors) == Counter(
         (row["connector"].partition("-")[2], row["pci"])
@@ -181,10 +144,8 @@ def test_people_counted_as_many(read_machine, name):
         assert {kind: found[kind] for kind in counted} == counted
 
 
-def test_a_true_tree_is_read_as_its_own_files_say(unpack):
-    root = unpack("machines/thinkpad-t60.tar.xz")
-    host = scan(Sysfs(str(root)))
-    count_tested("machines", "thinkpad-t60")
+def test_a_true_tree_is_read_as_its_own_files_say(read_machine):
+    host, root = read_machine("thinkpad-t60")
     attributes = sorted((root / "sys/bus/pci/devices").iterdir())
 
     assert [
@@ -207,11 +168,10 @@ def test_a_true_tree_is_read_as_its_own_files_say(unpack):
 
 
 @pytest.mark.parametrize("name", GROUPED)
-def test_groups_are_those_people_listed(unpack, name):
-    host = scan(Sysfs(str(unpack("iommu/trees.tar.xz") / name)))
+def test_groups_are_those_people_listed(read_machine, name):
+    host, _ = read_machine(name)
     expected = json.loads(recorded(f"iommu/{name}.json").read_text())
     truth = expected["truth"]
-    count_tested("machines", name)
 
     assert {str(d.address): d.iommu_group for d in host.pci} == {
         bdf: row["group"] for bdf, row in expected["devices"].items()
