@@ -169,11 +169,13 @@ def test_a_second_apply_finds_nothing_to_do_and_revert_leaves_no_trace(kernel, p
 def test_killed_anywhere_and_run_again_ends_the_same(way, tmp_path, programs):
     programs[0]("udevadm")
 
+    first = FakeKernel(tmp_path / "first", FUNCTIONS, DRIVERS)
+    if way == "back":
+        apply_seats(first)
+
     def machine(name):
-        kernel = FakeKernel(tmp_path / name, FUNCTIONS, DRIVERS)
-        if way == "back":
-            apply_seats(kernel)
-        return kernel
+        shutil.copytree(first.root, tmp_path / name, symlinks=True)
+        return FakeKernel(tmp_path / name, drivers=())
 
     work = apply_seats if way == "there" else revert
     whole = machine("whole")
