@@ -148,7 +148,9 @@ def test_nothing_is_changed_below_another_root(tmp_path, capsys):
 
 def test_a_report_of_a_pc_is_a_pc_to_check(tmp_path, capsys):
     report = tmp_path / "pc.json"
-    (tmp_path / "root").mkdir()
+    kernel = tmp_path / "root/proc/sys/kernel/osrelease"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text("6.12.1-amd64")
 
     written = cli.main(["--sysroot", str(tmp_path / "root"), "check", "--report", str(report)])
     checked = cli.main(["check", "--host", str(report), "--json"])

@@ -60,4 +60,4 @@ def _read(args: argparse.Namespace) -> Host:
     from phyllome_seat.system.scan_platform import read_platform
     from phyllome_seat.system.sysfs import Sysfs
 
-    return replace(host, platform=read_platform(Sysfs(args.sysroot)))
+    return replace(host, platform=read_platform(Sysfs(args.sysroot), host.pci))

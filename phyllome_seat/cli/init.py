@@ -53,7 +53,7 @@ def _say_findings(host: Host) -> tuple[str, ...]:
     from phyllome_seat.system.scan_platform import read_platform
     from phyllome_seat.system.sysfs import Sysfs
 
-    findings = check(replace(host, platform=read_platform(Sysfs("/"))))
+    findings = check(replace(host, platform=read_platform(Sysfs("/"), host.pci)))
     for finding in findings:
         if finding.severity != "note":
             print(finding)

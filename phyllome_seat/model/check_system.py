@@ -1,13 +1,16 @@
-"""Whether processor, IOMMU, kernel, libvirt and QEMU can do it at all."""
+"""Whether processor, IOMMU, kernel and programs can do it at all."""
 
 from __future__ import annotations
 
-from phyllome_seat.model.check_fix import argument_fix, find_family, install_fix
-from phyllome_seat.model.devices import Host, Platform
+from phyllome_seat.model.check_fix import argument_fix, find_family, install_fix, line_fix
+from phyllome_seat.model.devices import Host
 from phyllome_seat.model.finding import Finding
+from phyllome_seat.model.platform import Platform
 
 _OFF = ("intel_iommu=off", "amd_iommu=off", "iommu=off")
 _FIRMWARE = "switch it on in the firmware's setup: "
+_TABLES = "/sys/firmware/acpi/tables"
+_GROUPS = "/sys/kernel/iommu_groups"
 
 
 def check_system(host: Host) -> list[Finding]:
@@ -16,6 +19,9 @@ def check_system(host: Host) -> list[Finding]:
     if platform is None:
         words = "not known: this Host was written by scan"
         return [Finding("note", "system", words, "", "run `phyllome-seat check` on the PC itself")]
+    if not platform.kernel:
+        words = "not known: no kernel runs here"
+        return [Finding("note", "system", words, "/proc/sys/kernel/osrelease is missing", "")]
     return [
         *_check_virtualisation(platform),
         *_check_iommu(host, platform),
@@ -34,45 +40,54 @@ def _check_virtualisation(platform: Platform) -> list[Finding]:
         return [Finding("error", subject, words, "/proc/cpuinfo: no vmx or svm in flags", fix)]
     if platform.cpu_vendor and platform.kvm is False:
         module = "kvm_intel" if "vmx" in platform.cpu_flags else "kvm_amd"
-        fix = f"sudo modprobe {module}; if it refuses, " + _FIRMWARE + "VT-x or SVM"
-        return [Finding("error", subject, "KVM is not there", "/dev/kvm is missing", fix)]
+        steps = [f"sudo modprobe {module}; if it refuses, {_FIRMWARE}VT-x or SVM"]
+        for line in platform.settings:
+            if line.text.split()[:2] == ["blacklist", module]:
+                steps.insert(0, line_fix(platform, line))
+        words = "KVM is not there"
+        return [Finding("error", subject, words, "/dev/kvm is missing", "; ".join(steps))]
     return []
 
 
 def _check_iommu(host: Host, platform: Platform) -> list[Finding]:
-    """Answer for hardware, kernel and groups, the first that fails."""
-    iommu, subject = host.iommu, "IOMMU"
+    """Answer three times, for hardware, kernel and groups, where one of them is not as it must."""
+    iommu = host.iommu
     if iommu.groups:
         if platform.remaps_interrupts is False and iommu.units:
-            words = "interrupts are not remapped: VFIO will refuse every device"
+            words = "is missing: VFIO will refuse every device"
             fix = "look in the firmware's setup for x2APIC or interrupt remapping, and its update"
-            return [Finding("error", subject, words, "/proc/interrupts: no IR- chip", fix)]
+            evidence = "/proc/interrupts: no IR- chip"
+            return [Finding("error", "interrupt remapping", words, evidence, fix)]
         return []
+    none = Finding("note", "IOMMU groups", "none, for that reason", f"{_GROUPS} is empty", "")
     off = [word for word in platform.cmdline.split() if word in _OFF]
-    if off:
-        words, evidence = "the kernel was told to leave it off", f"/proc/cmdline: {' '.join(off)}"
-        add = "intel_iommu=on" if "vmx" in platform.cpu_flags or "Intel" in _vendor(host) else ""
-        fix = argument_fix(platform, add=add, remove=" ".join(off))
-    elif not (iommu.firmware_tables or iommu.units):
-        words, evidence = "the firmware shows none", "/sys/firmware/acpi/tables: no DMAR or IVRS"
+    if not (iommu.firmware_tables or iommu.units or off):
         fix = _FIRMWARE + "VT-d (Intel) or IOMMU, not Auto (AMD)"
+        words, evidence = "the firmware shows none", f"{_TABLES}: no DMAR or IVRS"
+        return [Finding("error", "IOMMU hardware", words, evidence, fix), none]
+    there = ", ".join((*iommu.firmware_tables, *iommu.units)) or "not known"
+    hardware = Finding("note", "IOMMU hardware", f"is there: {there}", _TABLES, "")
+    is_intel = "vmx" in platform.cpu_flags or "DMAR" in iommu.firmware_tables
+    if off:
+        words, evidence = "was told to leave it off", f"/proc/cmdline: {' '.join(off)}"
+        add = "intel_iommu=on" if is_intel else ""
+        fix = argument_fix(platform, add=add, remove=" ".join(off))
     elif "DMAR" in iommu.firmware_tables:
-        words = "the hardware is there and the kernel does not use it"
-        evidence = "/sys/firmware/acpi/tables/DMAR, but /sys/kernel/iommu_groups is empty"
+        words, evidence = "does not use it", f"{_TABLES}/DMAR, but {_GROUPS} is empty"
         fix = argument_fix(platform, add="intel_iommu=on")
+    elif iommu.units:
+        words, evidence = "uses it, and made no groups", "/sys/class/iommu"
+        fix = "look for IOMMU in `sudo journalctl -k -b`, and for an update of the firmware"
+        groups = Finding("error", "IOMMU groups", "there are none", f"{_GROUPS} is empty", fix)
+        return [groups, hardware, Finding("note", "IOMMU kernel", words, evidence, "")]
     else:
-        words = "the hardware is there and the kernel makes no groups"
-        evidence = "/sys/kernel/iommu_groups is empty"
+        words, evidence = "does not use it", f"{_GROUPS} is empty"
         fix = _FIRMWARE + "IOMMU, enabled and not Auto"  # AMD's has no "on": kernel-parameters.txt
-    return [Finding("error", subject, words, evidence, fix)]
-
-
-def _vendor(host: Host) -> str:
-    return "Intel" if "DMAR" in host.iommu.firmware_tables else ""
+    return [Finding("error", "IOMMU kernel", words, evidence, fix), hardware, none]
 
 
 def _check_modules(platform: Platform) -> list[Finding]:
-    if not platform.kernel or "vfio_pci" in platform.modules:
+    if "vfio_pci" in platform.modules:
         return []
     evidence = f"/lib/modules/{platform.kernel}/modules.dep has no vfio-pci"
     fix = "install the kernel's whole set of modules"

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from phyllome_seat.model.address import PciAddress, PciId, UsbId, UsbPort
 from phyllome_seat.model.edid import Monitor
+from phyllome_seat.model.platform import Platform
 from phyllome_seat.model.value import dataclass
 
 # PCI class codes, base and sub class: PCI Code and ID Assignment Specification 1.11, section 1.
@@ -383,43 +384,6 @@ class OurFile:
 
     path: str
     content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One line of configuration that has to do with VFIO: where it stands and what it says."""
-
-    file: str  # "/etc/modprobe.d/vfio.conf"
-    line: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """What the PC's system is and how it starts: read for `check` alone.
-
-    ``os`` and ``os_like`` are os-release(5)'s ID and ID_LIKE. ``boot`` is how kernel arguments are
-    kept: "ostree", "kernel-install", "grubby", "grub", "systemd-boot"; empty where nothing says.
-    ``cpu_flags`` has vmx, svm, hypervisor, where /proc/cpuinfo does. ``modules`` are VFIO's that
-    the kernel has, ``builtin`` those of them without a file. ``remaps_interrupts`` is by the names
-    of the chips in /proc/interrupts. ``direct_groups`` are IOMMU groups with a reserved region of
-    type direct. ``programs`` are those of libvirt and QEMU that are installed.
-    """
-
-    os: str = ""
-    os_like: tuple[str, ...] = ()
-    boot: str = ""
-    cmdline: str = ""
-    kernel: str = ""
-    cpu_vendor: str = ""
-    cpu_flags: tuple[str, ...] = ()
-    kvm: bool | None = None
-    modules: tuple[str, ...] = ()
-    builtin: tuple[str, ...] = ()
-    remaps_interrupts: bool | None = None
-    direct_groups: tuple[int, ...] = ()
-    programs: tuple[str, ...] = ()
-    settings: tuple[Setting, ...] = ()
 
 
 @dataclass(frozen=True)

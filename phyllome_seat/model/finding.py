@@ -13,7 +13,7 @@ class Finding:
     """What is wrong, with what, which file says so, and what to do on this distribution.
 
     ``severity`` is of SEVERITIES: an error keeps seats from working, a warning may, a note is good
-    to know. ``evidence`` is empty where no file says it.
+    to know. ``evidence`` is empty where no file says it, ``fix`` where there is nothing to do.
     """
 
     severity: str
@@ -25,4 +25,5 @@ class Finding:
     def __str__(self) -> str:
         """Return one line, harmless on a terminal."""
         evidence = f" [{self.evidence}]" if self.evidence else ""
-        return one_line(f"{self.severity}: {self.subject}: {self.words}{evidence}; {self.fix}")
+        fix = f"; {self.fix}" if self.fix else ""
+        return one_line(f"{self.severity}: {self.subject}: {self.words}{evidence}{fix}")

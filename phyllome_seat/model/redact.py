@@ -17,9 +17,9 @@ from phyllome_seat.model.devices import (
     Mount,
     NetworkInterface,
     NetworkUse,
-    Platform,
     UsbDevice,
 )
+from phyllome_seat.model.platform import Platform, Setting
 from phyllome_seat.model.value import replace
 
 _BLUETOOTH = 0x05  # BUS_BLUETOOTH: include/uapi/linux/input.h
@@ -37,7 +37,9 @@ _WORD = re.compile(
 )
 _SETTING = re.compile(
     r"options|softdep|blacklist|pre:|vfio[-_a-z0-9]*|kvmgt|i915|amdgpu|nouveau|nvidia|pci-stub"
-    r"|ids=[0-9a-fA-F:,]+|enable_gvt=\d|disable_vga=\d"
+    r"|ids=[0-9a-fA-F:,]+|enable_gvt=\d|disable_vga=\d|allow_unsafe_interrupts=\w"
+    r"|install|/(usr/)?bin/(true|false)|kvm\w*|IdleAction=[a-z-]+|vm\.nr_hugepages|=|\d+|deny"
+    r"|cgroup_device_acl|\[?\"/dev/kvm\",?|/dev/(kvm|vfio|bus/usb)[/*]*"
 )
 
 
@@ -193,6 +195,24 @@ def _platform(platform: Platform, tokens: _Tokens) -> Platform:
         )
         for line in platform.settings
     )
-    words = [word for word in platform.cmdline.split() if _WORD.fullmatch(word)]
-    kernel = version[0] if version else ""
-    return replace(platform, cmdline=" ".join(words), kernel=kernel, settings=settings)
+    return replace(
+        platform,
+        cmdline=_arguments(platform.cmdline),
+        kernel=version[0] if version else "",
+        settings=settings,
+        boot_lines=tuple(_boot_line(line, tokens) for line in platform.boot_lines),
+    )
+
+
+def _arguments(text: str) -> str:
+    """Return those of the kernel's arguments that are known to name nobody."""
+    return " ".join(word for word in text.split() if _WORD.fullmatch(word))
+
+
+def _boot_line(line: Setting, tokens: _Tokens) -> Setting:
+    folder, _, _ = line.file.rpartition("/")
+    name, equals, text = line.text.partition("=")
+    is_variable = equals and re.fullmatch(r"GRUB_CMDLINE_LINUX(_DEFAULT)?", name)
+    text = _arguments((text if is_variable else line.text).replace('"', " ").replace("'", " "))
+    text = f'{name}="{text}"' if is_variable else text
+    return replace(line, file=f"{folder}/{tokens.of('file', line.file)}", text=text)

@@ -1,14 +1,30 @@
 """What the system is, how it starts, and what of VFIO, libvirt and QEMU it has: for `check`.
 
-Sources: os-release(5), kernel-install(8), proc_cpuinfo(5), proc_interrupts(5), modprobe.d(5),
-modules-load.d(5), Documentation/ABI/testing/sysfs-kernel-iommu_groups.
+Sources: os-release(5), kernel-install(8), proc_cpuinfo(5), proc_interrupts(5),
+Documentation/ABI/testing/sysfs-kernel-iommu_groups.
 """
 
 from __future__ import annotations
 
-from phyllome_seat.model.devices import Platform, Setting
+from phyllome_seat.model.platform import Platform
 from phyllome_seat.model.printable import one_line
+from phyllome_seat.system.scan_card_memory import read_bars, read_framebuffers
+from phyllome_seat.system.scan_services import (
+    read_booleans_off,
+    read_daemons,
+    read_listening,
+    read_masked,
+    read_nodes,
+    read_security,
+)
+from phyllome_seat.system.scan_settings import read_boot_lines, read_settings
 from phyllome_seat.system.sysfs import Sysfs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from phyllome_seat.model.devices import PciDevice
 
 _VFIO = ("vfio", "vfio_iommu_type1", "vfio_pci")
 _PROGRAMS = (
@@ -20,21 +36,24 @@ _PROGRAMS = (
     "usr/bin/qemu-kvm",
     "usr/libexec/qemu-kvm",
 )
-_FOLDERS = ("etc/modprobe.d", "etc/modules-load.d")
-_WORDS = ("vfio", "gvt", "kvmgt", "pci-stub")
+_INITRAMFS = ("update-initramfs", "dracut", "mkinitcpio")
 
 
-def read_platform(sysfs: Sysfs) -> Platform:
-    """Return what the system below `sysfs` is; a file that is missing leaves its field empty."""
+def read_platform(sysfs: Sysfs, pci: Iterable[PciDevice] = ()) -> Platform:
+    """Return what the system below `sysfs` is; a file that is missing leaves its field empty.
+
+    Of `pci`, the functions of the same machine, the cards are asked for their resizable BARs.
+    """
     release = _read_release(sysfs)
     cpuinfo = _read_cpuinfo(sysfs)
     kernel = sysfs.read("proc/sys/kernel/osrelease") or ""
     modules, builtin = _read_modules(sysfs, kernel)
     flags = cpuinfo.get("flags", "").split()
+    boot = _find_boot(sysfs)
     return Platform(
         os=release.get("ID", ""),
         os_like=tuple(release.get("ID_LIKE", "").split()),
-        boot=_find_boot(sysfs),
+        boot=boot,
         cmdline=one_line(sysfs.read("proc/cmdline") or ""),
         kernel=one_line(kernel),
         cpu_vendor=cpuinfo.get("vendor_id", ""),
@@ -45,7 +64,17 @@ def read_platform(sysfs: Sysfs) -> Platform:
         remaps_interrupts=_remaps_interrupts(sysfs),
         direct_groups=_find_direct_groups(sysfs),
         programs=tuple(f"/{path}" for path in _PROGRAMS if sysfs.exists(path)),
-        settings=_read_settings(sysfs),
+        settings=read_settings(sysfs),
+        boot_lines=read_boot_lines(sysfs, boot),
+        initramfs=_find_initramfs(sysfs),
+        nodes=read_nodes(sysfs),
+        daemons=read_daemons(sysfs),
+        listening=read_listening(sysfs),
+        masked=read_masked(sysfs),
+        security=read_security(sysfs),
+        booleans_off=read_booleans_off(sysfs),
+        framebuffers=read_framebuffers(sysfs),
+        bars=read_bars(sysfs, [device for device in pci if device.is_gpu]),
     )
 
 
@@ -74,6 +103,13 @@ def _find_boot(sysfs: Sysfs) -> str:
         return "kernel-install"
     loaders = ("boot/loader/loader.conf", "efi/loader/loader.conf", "boot/efi/loader/loader.conf")
     return "systemd-boot" if any(map(sysfs.exists, loaders)) else ""
+
+
+def _find_initramfs(sysfs: Sysfs) -> str:
+    """Return what makes this system's initramfs."""
+    folders = ("usr/sbin", "usr/bin")
+    there = (name for name in _INITRAMFS if any(sysfs.exists(f"{f}/{name}") for f in folders))
+    return next(there, "")
 
 
 def _read_modules(sysfs: Sysfs, kernel: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -106,13 +142,3 @@ def _find_direct_groups(sysfs: Sysfs) -> tuple[int, ...]:
         if group.isdigit() and any(line.split()[-1:] == ["direct"] for line in lines):
             found.append(int(group))
     return tuple(sorted(found))
-
-
-def _read_settings(sysfs: Sysfs) -> tuple[Setting, ...]:
-    paths = [f"{folder}/{name}" for folder in _FOLDERS for name in sysfs.list(folder)]
-    return tuple(
-        Setting(f"/{one_line(path)}", number, one_line(line.strip()))
-        for path in [*(path for path in paths if path.endswith(".conf")), "etc/modules"]
-        for number, line in enumerate((sysfs.read(path) or "").splitlines(), 1)
-        if any(word in line for word in _WORDS) and line.strip()[:1] not in ("#", ";")
-    )

@@ -103,6 +103,13 @@ class Sysfs:
         except _MISSING:
             return False
 
+    def status(self, path: str) -> os.stat_result | None:
+        """Return what stat(2) says of a file, links followed; None when there is none."""
+        try:
+            return os.stat(self._inside(path))
+        except _MISSING:
+            return None
+
     def write(self, path: str, text: str) -> None:
         """Write to an attribute that is there, in one write(2). Raises OSError."""
         fd = os.open(self._inside(path), os.O_WRONLY | os.O_CLOEXEC)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from phyllome_seat.model.devices import Setting
+from phyllome_seat.model.platform import Node, Setting
 
 
 @dataclass(frozen=True)
@@ -44,34 +44,36 @@ BREAKAGES = (
     ),
     Breakage(
         "iommu_off",
-        ("error", "IOMMU"),
-        "GRUB_CMDLINE_LINUX_DEFAULT: take intel_iommu=off out, add intel_iommu=on",
+        ("error", "IOMMU kernel"),
+        "take intel_iommu=off out of GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub",
         {"cmdline": "quiet intel_iommu=off"},
         _NO_IOMMU,
     ),
     Breakage(
         "iommu_off_amd",
-        ("error", "IOMMU"),
+        ("error", "IOMMU kernel"),
         "take amd_iommu=off out",
         {"cmdline": "quiet amd_iommu=off", "cpu_flags": ("svm",)},
         _NO_IOMMU | {"firmware_tables": ("IVRS",)},
     ),
-    Breakage("iommu_not_on", ("error", "IOMMU"), "add intel_iommu=on", {}, _NO_IOMMU),
+    Breakage("iommu_not_on", ("error", "IOMMU kernel"), "add intel_iommu=on", {}, _NO_IOMMU),
     Breakage(
         "iommu_not_in_firmware",
-        ("error", "IOMMU"),
+        ("error", "IOMMU hardware"),
         "VT-d",
         {},
         _NO_IOMMU | {"firmware_tables": ()},
     ),
     Breakage(
         "amd_no_groups",
-        ("error", "IOMMU"),
+        ("error", "IOMMU kernel"),
         "not Auto",
         {"cpu_flags": ("svm",)},
         _NO_IOMMU | {"firmware_tables": ("IVRS",)},
     ),
-    Breakage("no_remapping", ("error", "IOMMU"), "x2APIC", {"remaps_interrupts": False}),
+    Breakage(
+        "no_remapping", ("error", "interrupt remapping"), "x2APIC", {"remaps_interrupts": False}
+    ),
     Breakage("no_vfio", ("error", "VFIO"), "not a -cloud kernel", {"modules": ("vfio",)}),
     Breakage(
         "no_libvirt",
@@ -83,13 +85,13 @@ BREAKAGES = (
     Breakage(
         "virqfd",
         ("warning", "vfio_virqfd"),
-        "delete that line",
+        "delete line 3 of /etc/modules-load.d/vfio.conf",
         _setting("/etc/modules-load.d/vfio.conf", "vfio_virqfd"),
     ),
     Breakage(
         "mdev",
         ("warning", "vfio_mdev"),
-        "delete that line",
+        "delete line 3 of /etc/modules-load.d/vfio.conf",
         _setting("/etc/modules-load.d/vfio.conf", "vfio-mdev"),
     ),
     Breakage(
@@ -107,14 +109,117 @@ BREAKAGES = (
     Breakage(
         "ids_of_the_hosts_disk",
         ("error", "0000:00:17.0"),
-        "phyllome-seat binds by address",
+        "take ,8086:7ae2 out of line 3 of /etc/modprobe.d/vfio.conf",
         _setting("/etc/modprobe.d/vfio.conf", "options vfio-pci ids=10de:2786,8086:7ae2"),
     ),
     Breakage(
         "ids_of_twins",
         ("warning", "ids=1b73:1100"),
-        "phyllome-seat binds by address",
+        "take vfio-pci.ids=1b73:1100 out",
         {"cmdline": "vfio-pci.ids=1b73:1100"},
+    ),
+    Breakage(
+        "ids_of_twins_among_others",
+        ("warning", "ids=1b73:1100"),
+        "take vfio-pci.ids=10de:2786,1b73:1100 out of GRUB_CMDLINE_LINUX_DEFAULT in "
+        "/etc/default/grub (or grub.d beside it); add vfio-pci.ids=10de:2786 to",
+        {"cmdline": "vfio-pci.ids=10de:2786,1b73:1100"},
+    ),
+    Breakage(
+        "virqfd_in_mkinitcpio",
+        ("warning", "vfio_virqfd"),
+        "take vfio_virqfd out of line 3 of /etc/mkinitcpio.conf; sudo mkinitcpio -P",
+        _setting("/etc/mkinitcpio.conf", "MODULES=(vfio_pci vfio vfio_virqfd)")
+        | {"initramfs": "mkinitcpio"},
+    ),
+    Breakage(
+        "virqfd_in_initramfs",
+        ("warning", "vfio_virqfd"),
+        "delete line 3 of /etc/initramfs-tools/modules; sudo update-initramfs -u",
+        _setting("/etc/initramfs-tools/modules", "vfio_virqfd") | {"initramfs": "update-initramfs"},
+    ),
+    Breakage(
+        "install_false",
+        ("error", "vfio_pci"),
+        "delete line 3 of /etc/modprobe.d/x.conf",
+        _setting("/etc/modprobe.d/x.conf", "install vfio-pci /bin/false"),
+    ),
+    Breakage(
+        "module_blacklist",
+        ("error", "module_blacklist=vfio_pci"),
+        "take module_blacklist=vfio_pci out",
+        {"cmdline": "module_blacklist=vfio_pci"},
+    ),
+    Breakage(
+        "kvm_blacklisted",
+        ("error", "virtualisation"),
+        "delete line 3 of /etc/modprobe.d/x.conf; sudo modprobe kvm_intel",
+        _setting("/etc/modprobe.d/x.conf", "blacklist kvm_intel") | {"kvm": False},
+    ),
+    Breakage(
+        "unsafe_interrupts",
+        ("warning", "vfio_iommu_type1.allow_unsafe_interrupts=1"),
+        "take vfio_iommu_type1.allow_unsafe_interrupts=1 out",
+        {"cmdline": "vfio_iommu_type1.allow_unsafe_interrupts=1"},
+    ),
+    Breakage(
+        "acs_override",
+        ("warning", "pcie_acs_override=downstream,multifunction"),
+        "take pcie_acs_override=downstream,multifunction out",
+        {"cmdline": "pcie_acs_override=downstream,multifunction"},
+    ),
+    Breakage(
+        "libvirt_masked",
+        ("error", "libvirt"),
+        "sudo systemctl unmask libvirtd.socket; sudo systemctl enable --now libvirtd.service",
+        {"listening": (), "masked": ("libvirtd.socket",)},
+    ),
+    Breakage(
+        "modular_libvirt_stopped",
+        ("error", "libvirt"),
+        "sudo systemctl enable --now virtqemud.service",
+        {
+            "os": "fedora",
+            "listening": (),
+            "programs": ("/usr/sbin/libvirtd", "/usr/sbin/virtqemud", "/usr/bin/qemu-kvm"),
+        },
+    ),
+    Breakage(
+        "both_libvirts",
+        ("warning", "libvirt"),
+        "sudo systemctl disable --now virtqemud.service virtqemud.socket",
+        {"daemons": ("libvirtd", "virtqemud")},
+    ),
+    Breakage(
+        "kvm_for_root_alone",
+        ("error", "/dev/kvm"),
+        "sudo udevadm trigger --action=add /dev/kvm",
+        {"nodes": (Node("/dev/kvm", 0o660, 0), Node("/dev/vfio/vfio", 0o666, 0))},
+    ),
+    Breakage(
+        "devices_without_kvm",
+        ("error", "cgroup_device_acl"),
+        "sudo systemctl restart libvirtd",
+        _setting("/etc/libvirt/qemu.conf", 'cgroup_device_acl = [ "/dev/null"'),
+    ),
+    Breakage(
+        "apparmor_in_the_way",
+        ("error", "AppArmor"),
+        "delete line 3 of /etc/apparmor.d/local/abstractions/libvirt-qemu",
+        _setting("/etc/apparmor.d/local/abstractions/libvirt-qemu", "deny /dev/vfio/* rw,")
+        | {"security": ("apparmor",)},
+    ),
+    Breakage(
+        "selinux_without_usb",
+        ("warning", "SELinux"),
+        "sudo setsebool -P virt_use_usb on",
+        {"security": ("selinux enforcing",), "booleans_off": ("virt_use_usb",)},
+    ),
+    Breakage(
+        "idle_suspend",
+        ("warning", "suspend"),
+        "delete line 3 of /etc/systemd/logind.conf",
+        _setting("/etc/systemd/logind.conf", "IdleAction=suspend"),
     ),
     Breakage(
         "reserved_region",

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from phyllome_seat.model.check import check
 from phyllome_seat.model.check_fix import argument_fix, install_fix
-from phyllome_seat.model.devices import Iommu, Memory, Platform, Setting
+from phyllome_seat.model.devices import Iommu, Memory
 from phyllome_seat.model.host_json import parse_host, render_host
+from phyllome_seat.model.platform import Node, Platform, Setting
 from tests.model.breakages import BREAKAGES
 from tests.model.hosts import DISK, LEFT_GPU, address, two_seat_pc, two_seat_wish
 from tests.model.machines import machines
@@ -25,6 +26,11 @@ HEALTHY = Platform(
     modules=("vfio", "vfio_iommu_type1", "vfio_pci"),
     remaps_interrupts=True,
     programs=("/usr/sbin/libvirtd", "/usr/bin/qemu-system-x86_64"),
+    initramfs="update-initramfs",
+    nodes=(Node("/dev/kvm", 0o660, 104), Node("/dev/vfio/vfio", 0o666, 0)),
+    daemons=("libvirtd",),
+    listening=("libvirt-sock",),
+    security=("apparmor",),
 )
 
 
@@ -71,16 +77,16 @@ def test_each_breakage_gives_its_alarm_and_no_other(broken):
         (
             "debian",
             "grub",
-            "_DEFAULT: add intel_iommu=on; run sudo update-grub; reboot",
+            "(or grub.d beside it); sudo update-grub; reboot",
         ),
-        ("arch", "grub", "run sudo grub-mkconfig -o /boot/grub/grub.cfg; reboot"),
+        ("arch", "grub", "sudo grub-mkconfig -o /boot/grub/grub.cfg; reboot"),
         ("fedora", "grubby", 'sudo grubby --update-kernel=ALL --args="intel_iommu=on"; reboot'),
         ("fedora", "ostree", "sudo rpm-ostree kargs --append-if-missing=intel_iommu=on; reboot"),
         ("arch", "systemd-boot", "the options line of the entry in /boot/loader/entries"),
         (
             "arch",
             "kernel-install",
-            "in /etc/kernel/cmdline: add intel_iommu=on; run sudo kernel-inst",
+            "add intel_iommu=on to /etc/kernel/cmdline; sudo kernel-install add-all; reboot",
         ),
         ("else", "", "the kernel's command line of your boot loader"),
     ],
@@ -129,6 +135,50 @@ def test_the_worst_comes_first():
     host = replace(healthy_pc(), platform=replace(HEALTHY, kvm=False, cmdline="video=efifb:off"))
 
     assert [f.severity for f in check(host)][:3] == ["error", "warning", "note"]
+
+
+def test_a_fix_names_the_line_of_the_boot_loaders_file_where_the_word_stands():
+    platform = Platform(
+        os="debian",
+        boot="grub",
+        boot_lines=(
+            Setting("/etc/default/grub", 9, 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"'),
+            Setting("/etc/default/grub", 10, 'GRUB_CMDLINE_LINUX="iommu=off ro"'),
+            Setting("/etc/default/grub.d/z.cfg", 1, 'GRUB_CMDLINE_LINUX_DEFAULT="splash"'),
+        ),
+    )
+
+    assert argument_fix(platform, add="intel_iommu=on", remove="iommu=off") == (
+        "take iommu=off out of line 10 of /etc/default/grub (GRUB_CMDLINE_LINUX); "
+        "add intel_iommu=on to line 1 of /etc/default/grub.d/z.cfg (GRUB_CMDLINE_LINUX_DEFAULT); "
+        "sudo update-grub; reboot"
+    )
+
+
+def test_hardware_kernel_and_groups_are_three_answers():
+    pc = healthy_pc()
+    off = replace(pc, iommu=Iommu(firmware_tables=("DMAR",)))
+
+    found = {f.subject: f.severity for f in check(off) if f.subject.startswith("IOMMU")}
+
+    assert found == {"IOMMU kernel": "error", "IOMMU hardware": "note", "IOMMU groups": "note"}
+
+
+def test_a_picture_without_framebuffer_is_no_old_recipe_on_an_old_kernel():
+    platform = replace(HEALTHY, kernel="5.15.0", cmdline="video=vesafb:off,efifb:off")
+
+    assert alarms(replace(healthy_pc(), platform=platform)) == {}
+    newer = replace(platform, kernel="6.12")
+    assert list(alarms(replace(healthy_pc(), platform=newer))) == [
+        ("warning", "video=vesafb:off,efifb:off")
+    ]
+
+
+def test_what_confines_guests_is_said_and_never_to_be_turned_off():
+    for security in (("apparmor",), ("selinux enforcing",), ("apparmor", "selinux permissive")):
+        host = replace(healthy_pc(), platform=replace(HEALTHY, security=security))
+        (said,) = [f for f in check(host) if f.subject == "confinement"]
+        assert (said.severity, said.fix) == ("note", "")
 
 
 def test_a_host_without_a_platform_is_not_guessed_at():

@@ -13,11 +13,10 @@ from phyllome_seat.model.devices import (
     NetworkInterface,
     NetworkUse,
     OurFile,
-    Platform,
-    Setting,
 )
 from phyllome_seat.model.host_json import parse_host, render_host
 from phyllome_seat.model.plan import plan
+from phyllome_seat.model.platform import Platform, Setting
 from phyllome_seat.model.protect import protect
 from phyllome_seat.model.redact import redact
 from tests.model.hosts import two_seat_pc, two_seat_wish
