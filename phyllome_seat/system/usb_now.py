@@ -23,47 +23,56 @@ BIND_S = 3.0
 _STORAGE = "08"
 
 
+def is_root_hub(name: str) -> bool:
+    """Return whether the kernel calls a controller's own hub so: ``usb3``."""
+    return name.startswith("usb")
+
+
 class UsbNow:
     """What is plugged in, as far as it may be taken now. Times are of one clock, in seconds."""
 
     def __init__(self, sysfs: Sysfs) -> None:
         self.sysfs = sysfs
         self._host: Host | None = None
+        self._is_old = True
         self._changed: set[str] = set()
+        self._gone: set[str] = set()  # what was plugged there has gone, and nothing has come since
         self._arriving: dict[str, float] = {}
         self._coming: dict[str, Coming] = {}
 
     def forget(self) -> None:
         """Read everything the next time."""
-        self._host = None
+        self._is_old = True
 
     def note(self, event: UdevEvent, now_s: float) -> str | None:
         """Take note of a device's event; return its name where it was given up just now.
 
-        ``change`` and ``unbind`` are no news: `udevadm trigger` sends the one for every device, or
-        ``add``, which is news where the number is new.
+        ``change`` and ``unbind`` are no news, nor is what somebody asked the kernel to send.
         """
         name = event.path.rpartition("/")[2]
-        if event.action not in ("add", "bind", "remove"):
+        if event.asked_for or event.action not in ("add", "bind", "remove"):
             return None
-        if name.startswith("usb"):  # a root hub: a controller came or went
+        if is_root_hub(name):  # a controller came or went
             self.forget()
             return None
         self._changed.add(name)
         before = self._coming.get(name, Coming())
-        if event.action == "add":
-            if name not in self._arriving and self._has(name, event.number):
-                return None
+        if event.action == "remove":
+            self._arriving.pop(name, None)
+            self._gone.add(name)
+            self._coming[name] = go(before, now_s)
+        elif event.action == "bind":
+            self._arriving.pop(name, None)
+            self._gone.discard(name)
+        elif name in self._arriving or name in self._gone or not self._has(name, event.number):
+            self._gone.discard(name)
             self._arriving[name] = now_s + BIND_S
             self._coming[name] = come(before, now_s)
             return name if self._coming[name].given_up > before.given_up else None
-        self._arriving.pop(name, None)
-        if event.action == "remove":
-            self._coming[name] = go(before, now_s)
         return None
 
     def _has(self, name: str, number: str | None) -> bool:
-        """Return whether what came was there before: udev writes the number as ``004``."""
+        """Return whether what came was seen already: udev writes the number as ``004``."""
         if self._host is None or number is None or not number.isdigit():
             return False
         return any(d.sysname == name and d.number == int(number) for d in self._host.usb)
@@ -72,23 +81,28 @@ class UsbNow:
         """Return how what has this name has come and gone."""
         return self._coming.get(name, Coming())
 
-    def read(self) -> bool:
-        """Read what has changed; return whether that may change what a seat's places are."""
+    def read(self, now_s: float) -> bool:
+        """Read what has changed; return whether that may change what a seat's places are.
+
+        Where a device has gone and another is there already, udev has yet to say that it came, and
+        it is waited for: its number may be that of the one that went.
+        """
         changed, self._changed = self._changed, set()
-        if self._host is None:
-            self._host = scan(self.sysfs)
-            return True
-        usb, has_hub = self._host.usb, False
-        for name in changed:
+        host = scan(self.sysfs) if self._host is None or self._is_old else self._host
+        is_whole, self._is_old = host is not self._host, False
+        usb, has_hub = host.usb, is_whole
+        for name in () if is_whole else changed:
             device = read_usb_device(self.sysfs, name)
             before = next((d for d in usb if d.sysname == name and not d.remembered), None)
             has_hub |= any(d is not None and d.is_hub for d in (before, device))
             usb = with_usb_device(usb, name, device)
-        self._host = replace(self._host, usb=usb)
-        if has_hub:
+        self._host = replace(host, usb=usb)
+        if has_hub and not is_whole:
             remembered = tuple(device for device in usb if device.remembered)
             usb, sockets = read_usb(self.sysfs)
             self._host = replace(self._host, usb=(*usb, *remembered), sockets=sockets)
+        for name in self._gone & {d.sysname for d in self._host.usb if not d.remembered}:
+            self._arriving.setdefault(name, now_s + BIND_S)
         return has_hub
 
     def host(self, now_s: float) -> tuple[Host, float | None]:

@@ -17,6 +17,7 @@ from collections import deque
 
 from phyllome_seat.model.assign_usb import assign_usb
 from phyllome_seat.model.errors import LockedError, PhyllomeSeatError
+from phyllome_seat.model.interest import Interest
 from phyllome_seat.model.reconcile import reconcile
 from phyllome_seat.model.seat import Wish
 from phyllome_seat.model.seat_file import parse_wish
@@ -39,7 +40,7 @@ from phyllome_seat.model.watch_event import (
     Watching,
 )
 from phyllome_seat.system.files import read_file
-from phyllome_seat.system.guests import GuestError, Libvirt, NoLibvirtError
+from phyllome_seat.system.guests import Libvirt, NoLibvirtError
 from phyllome_seat.system.limit import NoAnswerError
 from phyllome_seat.system.listen import (
     Connected,
@@ -106,9 +107,11 @@ class Watch:
         self._listen = listen or (
             lambda: Listening(uri, (seat_file, self._lends), buffer_bytes=buffer_bytes)
         )
-        self._listening: Listening
+        self._listening: Listening | None = None
+        self._is_reread = False
         self._wish: Wish
         self._assignment: Assignment | None = None
+        self._interest: Interest | None = None  # None: everything
         self._libvirt: Libvirt | None = None
         self._guests: dict[str, Guest] | None = None  # None: all are to be read
         self._stale: set[str] = set()  # of those, to be read again
@@ -116,6 +119,7 @@ class Watch:
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._lock: Lock | None = None
         self._failed: dict[tuple[object, ...], tuple[int, float | None]] = {}
+        self._told_guests: dict[str, Guest] = {}
         self._told: frozenset[tuple[str, str, str]] = frozenset()
         self._vain: frozenset[str] = frozenset()
         self._trouble = ""
@@ -131,26 +135,38 @@ class Watch:
 
     def reread(self) -> None:
         """Read the seat file and the machine again, and try again what was given up (SIGHUP)."""
+        self._is_reread = True
+        if self._listening is not None:
+            self._listening.wake()
+
+    def _reread(self) -> None:
+        """Do what `reread` asked for, when nobody is looking."""
+        self._is_reread = False
         self._read_file()
-        self._usb.forget()
-        self._guests = None
+        self._forget()
         self._failed.clear()
         self._is_due = True
-        self._listening.wake()
+
+    def _forget(self) -> None:
+        self._usb.forget()
+        self._assignment, self._interest, self._guests = None, None, None
 
     async def _run(self) -> AsyncGenerator[WatchEvent]:
         self._wish = _read_wish(self.seat_file)
         # what is listened to must be there, and is until the boot ends
         os.makedirs(os.path.dirname(self._lends), exist_ok=True)
         is_told = False
-        async with self._listen() as self._listening:
-            self._listening.wake()
+        async with self._listen() as listening:
+            self._listening = listening
+            listening.wake()
             try:
                 while True:
-                    for heard in await self._listening.wait(self._find_timeout()):
+                    for heard in await listening.wait(self._find_timeout()):
                         self._note(heard)
+                    if self._is_reread:
+                        self._reread()
                     if self._is_due or self._find_timeout() == 0.0:
-                        await self._compare()
+                        await self._compare(listening)
                     if not is_told and not self._busy:
                         is_told = True
                         self._says.append(Watching(tuple(seat.name for seat in self._wish.seats)))
@@ -204,6 +220,8 @@ class Watch:
             self._says.append(UdevOverrun())
             self._is_due = True
             return
+        if event.asked_for:
+            return
         given_up = self._usb.note(event, time.time())
         if given_up is not None and self._concerns(event):
             self._says.append(Restless(given_up, self._usb.coming(given_up).still_s))
@@ -215,10 +233,12 @@ class Watch:
     def _concerns(self, event: UdevEvent) -> bool:
         """Return whether an event may be of a device that a seat has, or is to have.
 
-        Without a look at the device: its kernel name ends with the chain of ports of its place.
+        Without a look at the device.
         """
-        is_known = event.seat is None and self._assignment is not None
-        return not is_known or self._interests.concern(event)
+        if event.seat is not None or self._interest is None:
+            return True
+        name = event.path.rpartition("/")[2]
+        return self._interest.has(name, event.product, event.type)
 
     def _forget_failures(self, uuid: str) -> None:
         self._failed = {key: how for key, how in self._failed.items() if key[0] != uuid}
@@ -230,12 +250,12 @@ class Watch:
             self._says.append(Trouble(f"{error}: what it said before still holds"))
             return
         if wish != self._wish:
-            self._wish, self._assignment = wish, None
+            self._wish, self._assignment, self._interest = wish, None, None
             self._says.append(SeatFileRead(self.seat_file))
 
     # -- comparing ---------------------------------------------------------------------------------
 
-    async def _compare(self) -> None:
+    async def _compare(self, listening: Listening) -> None:
         """Look, compare, and begin what is to be done, under the lock."""
         self._is_due, self._again_s = False, None
         libvirt = self._libvirt
@@ -249,16 +269,15 @@ class Watch:
             self._again_s = time.time() + _LOCKED_S
         except (PhyllomeSeatError, OSError) as error:
             if isinstance(error, (NoAnswerError, NoLibvirtError)) and libvirt is not None:
-                self._listening.lost(libvirt, error)
+                listening.lost(libvirt, error)
             elif str(error) != self._trouble:
                 self._says.append(Trouble(str(error)))
             self._trouble = str(error)
-            self._usb.forget()
-            self._guests = None
+            self._forget()
             self._again_s = time.time() + _TROUBLE_S
         else:
             self._trouble = ""
-            self._begin(result)
+            self._begin(result, listening)
         if not self._busy:
             self._let_go()
 
@@ -269,10 +288,10 @@ class Watch:
 
     def _look(self, libvirt: Libvirt | None, stale: set[str]) -> Reconciled:
         """Read what has changed and compare: in a thread, for libvirt may be long."""
-        if self._usb.read():
+        now_s = time.time()
+        if self._usb.read(now_s):
             self._assignment = None
         self._read_guests(libvirt, stale)
-        now_s = time.time()
         host, again_s = self._usb.host(now_s)
         known = None if self._guests is None else tuple(self._guests.values())
         host = replace(host, guests=known)
@@ -288,24 +307,24 @@ class Watch:
             result = reconcile(self._assignment, host, lending, now_s)
         if result.lending != lending:
             self._state.write_lending(result.lending)
-        self._interests = _Interests(self._assignment, result, known or (), self._wish.unknown_usb)
+        self._interest = Interest(self._assignment, result)
         return replace(result, again_s=_earliest(result.again_s, again_s))
 
     def _read_guests(self, libvirt: Libvirt | None, stale: set[str]) -> None:
         if libvirt is None:
             return
-        before = self._guests
-        if before is None:
+        if self._guests is None:
             self._guests = {guest.uuid: guest for guest in libvirt.read_guests()}
         elif stale:
-            after = dict(before)
+            after = dict(self._guests)
             for uuid in stale:
                 guest = libvirt.read_guest(uuid)
                 after.pop(uuid, None)
                 if guest is not None:
                     after[uuid] = guest
             self._guests = after
-        self._say_guests(before or {}, self._guests or {})
+        self._say_guests(self._told_guests, self._guests)
+        self._told_guests = self._guests
 
     def _say_guests(self, before: dict[str, Guest], after: dict[str, Guest]) -> None:
         for uuid in dict.fromkeys((*before, *after)):
@@ -322,7 +341,7 @@ class Watch:
 
     # -- doing -------------------------------------------------------------------------------------
 
-    def _begin(self, result: Reconciled) -> None:
+    def _begin(self, result: Reconciled, listening: Listening) -> None:
         now_s = time.time()
         keys = {find_key(step) for step in result.steps}
         self._failed = {key: how for key, how in self._failed.items() if key in keys}
@@ -336,7 +355,7 @@ class Watch:
                 again_s = _earliest(again_s, at_s)
         for uuid, steps in by_guest.items():
             if uuid not in self._busy:
-                self._busy[uuid] = asyncio.create_task(self._do(uuid, steps))
+                self._busy[uuid] = asyncio.create_task(self._do(uuid, steps, listening))
         if again_s is not None and (again_s > now_s or not self._busy):
             # a time that has come while steps are done is looked at when they are
             least_s = min(_LEAST_S * 2**self._rounds, _TROUBLE_S)
@@ -356,23 +375,30 @@ class Watch:
                 self._says.append(Stayed(kept))
         self._told = frozenset(told)
 
-    async def _do(self, uuid: str, steps: list[UsbStep]) -> None:
-        """Do a guest's steps, then have all compared again."""
+    async def _do(self, uuid: str, steps: list[UsbStep], listening: Listening) -> None:
+        """Do a guest's steps, then have all compared again.
+
+        Where the guest does not answer, what is left of its steps would not be answered either.
+        """
+        left = deque(steps)
         try:
-            for step in steps:
-                began = time.monotonic()
+            while left:
+                step, began = left.popleft(), time.monotonic()
                 try:
                     why = await asyncio.to_thread(self._do_step, uuid, step)
-                except (GuestError, NoAnswerError, NoLibvirtError) as error:
+                except (PhyllomeSeatError, OSError) as error:
                     self._hands.pop(uuid, None)
                     why = str(error)
+                    if isinstance(error, NoAnswerError):
+                        while left:
+                            self._tell(left.popleft(), why, 0.0)
                 self._tell(step, why, time.monotonic() - began)
         finally:
             del self._busy[uuid]
             self._stale.add(uuid)
             self._rounds = 0
             self._is_due = True
-            self._listening.wake()
+            listening.wake()
 
     def _do_step(self, uuid: str, step: UsbStep) -> str | None:
         libvirt = self._hands.get(uuid)
@@ -391,41 +417,6 @@ class Watch:
         pause_s = _RETRIES_S[count] if count < len(_RETRIES_S) else None
         self._failed[key] = (count + 1, None if pause_s is None else time.time() + pause_s)
         self._says.append(Refused(step, why, pause_s))
-
-
-class _Interests:
-    """What a device's event is held against before anybody looks at the device."""
-
-    def __init__(
-        self,
-        assignment: Assignment,
-        result: Reconciled,
-        guests: tuple[Guest, ...],
-        unknown_usb: str,
-    ) -> None:
-        ports = [port for seat in assignment.seats for port in seat.ports]
-        ports += [lend.port for lend in result.lending.lends]
-        ports += [item.port for item in result.lending.released]
-        self._all = unknown_usb != "host"
-        self._chains = {".".join(map(str, port.ports)) for port in ports}
-        ids = [match.id for seat in assignment.seats for match in seat.devices]
-        self._products = {f"{one.vendor:x}/{one.product:x}/" for one in ids}
-        self._names = {device.sysname for device, _ in result.owners}
-
-    def concern(self, event: UdevEvent) -> bool:
-        """Return whether a device of a seat may be meant; in doubt, it is."""
-        if self._all:
-            return True
-        name = event.path.rpartition("/")[2]
-        if name in self._names:
-            return True
-        chain = name.partition("-")[2]
-        while chain:
-            if chain in self._chains:
-                return True
-            chain = chain.rpartition(".")[0]
-        product = event.product or ""
-        return any(product.startswith(known) for known in self._products)
 
 
 def watch_forever(seat_file: str = SEAT_FILE, *, uri: str = SYSTEM) -> Iterator[WatchEvent]:

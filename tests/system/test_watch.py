@@ -29,10 +29,15 @@ from phyllome_seat.system.listen import Connected, Disconnected, FileEvent, Gues
 from phyllome_seat.system.state import LENDS
 from phyllome_seat.system.udev_events import LOST, UdevEvent
 from phyllome_seat.system.watch import Watch
+from tests.system.fake_libvirt import LibvirtError
 from tests.system.test_lending import BUS, PAD, WISH, Desk, machine  # noqa: F401 - a fixture
 from tests.usb_machine import KEYBOARD, STICK, RefusedError
 
 STARTED, STOPPED = 2, 5
+
+
+def ended(*_):
+    raise LibvirtError(1, "internal error: client socket is closed")
 
 
 class Given:
@@ -184,6 +189,78 @@ async def test_a_device_that_no_driver_takes_is_taken_after_a_while(watched):
 
 
 @watching
+async def test_what_is_there_already_when_another_has_gone_is_waited_for_like_any_other(watched):
+    watched.machine.unplug("7")
+    watched.machine.plug("7", KEYBOARD)
+    watched.desk.lay_out()
+    watched.event("remove", "7")
+    await watched.until(lambda: not watched.machine.domains["left"].entries)
+    await watched.still()
+    assert watched.machine.has("left") == set()
+    watched.event("add", "7", number=f"{watched.machine.plugs['7'].number:03}")
+    await watched.still()
+    assert watched.machine.has("left") == set()
+    watched.event("bind", "7")
+    await watched.until(lambda: watched.machine.has("left") == {"7"})
+
+
+@watching
+async def test_a_replug_that_gets_the_same_number_is_attached_anew(watched):
+    number = watched.machine.plugs["7"].number
+    watched.machine.unplug("7")
+    watched.machine.plug("7", KEYBOARD)
+    watched.machine.plugs["7"].number = number
+    watched.desk.lay_out()
+    watched.told.clear()
+    for action in ("remove", "add", "bind"):
+        watched.event(action, "7", number=f"{number:03}")
+        await watched.still(0.05)
+    await watched.until(lambda: watched.has(Attached))
+    assert watched.has(Detached)
+    assert watched.machine.has("left") == {"7"}
+
+
+@watching
+async def test_a_reload_while_it_looks_disturbs_nothing(watched):
+    read_guest = Libvirt.read_guest
+
+    def read_slowly(self, uuid):
+        time.sleep(0.2)
+        return read_guest(self, uuid)
+
+    Libvirt.read_guest = read_slowly
+    try:
+        watched.lifecycle("left", STARTED)
+        watched.plug("8", KEYBOARD)
+        await watched.still(0.05)
+        watched.watch.reread()
+        await watched.until(lambda: watched.machine.has("right") == {"8"})
+    finally:
+        Libvirt.read_guest = read_guest
+
+
+@watching
+async def test_a_connection_that_ended_without_a_word_is_made_anew(watched):
+    dead = watched.watch._libvirt._connection
+    dead.isAlive = lambda: 0
+    dead.lookupByUUIDString = dead.listAllDomains = ended
+    watched.lifecycle("left", STARTED)
+    await watched.until(lambda: watched.has(LibvirtLost))
+    assert "client socket is closed" in str(next(e for e in watched.told if "libvirt" in str(e)))
+
+
+@watching
+async def test_a_guests_own_connection_that_ended_is_made_anew_for_the_next_try(watched):
+    for hand in watched.watch._hands.values():
+        hand._connection.isAlive = lambda: 0
+        hand._connection.lookupByUUIDString = ended
+    watched.unplug("7")
+    watched.plug("7", KEYBOARD)
+    await watched.until(lambda: watched.has(Refused))
+    await watched.until(lambda: watched.machine.has("left") == {"7"})
+
+
+@watching
 async def test_what_is_in_no_seats_place_has_nothing_compared(watched):
     before = list(watched.told)
     watched.machine.plug("9.3", PAD)
@@ -200,8 +277,10 @@ async def test_what_is_in_no_seats_place_has_nothing_compared(watched):
 async def test_udev_triggered_anew_takes_nothing_from_anyone(watched):
     number = watched.machine.plugs["7"].number
     for _ in range(20):
-        watched.event("add", "7", number=f"{number:03}")
-        watched.event("remove", "7", number=f"{number:03}")
+        for action in ("remove", "add", "bind"):
+            watched.event(action, "7", number=f"{number:03}", asked_for=True)
+    watched.given.hear(UdevEvent(LOST))  # as in a storm that is too much
+    watched.event("add", "7", number=f"{number:03}")
     await watched.still()
     assert watched.machine.has("left") == {"7"}
     assert not watched.has(Detached) and not watched.has(Restless)
@@ -303,6 +382,58 @@ def test_a_refused_device_is_tried_again_and_then_given_up(tmp_path, machine, mo
             machine.attach = attach
             watched.lifecycle("right", STARTED)
             await watched.until(lambda: machine.has("right") == {"8"})
+
+    asyncio.run(run())
+
+
+def test_a_state_that_cannot_be_read_is_said_and_what_is_plugged_in_meanwhile_is_not_lost(
+    tmp_path,
+    machine,  # noqa: F811
+    monkeypatch,
+):
+    monkeypatch.setattr(watch, "_TROUBLE_S", 0.2)
+
+    async def run():
+        desk = Desk(tmp_path, machine)
+        path = tmp_path / LENDS
+        path.parent.mkdir(parents=True)
+        path.write_text("{")
+        async with Watched(desk) as watched:
+            await watched.until(lambda: watched.has(Trouble))
+            watched.plug("8", KEYBOARD)
+            await watched.still(0.05)
+            assert machine.has("right") == set()
+            path.unlink()
+            await watched.until(lambda: machine.has("right") == {"8"})
+
+    asyncio.run(run())
+
+
+def test_a_guest_that_does_not_answer_is_not_asked_for_the_rest_of_its_steps(
+    tmp_path,
+    machine,  # noqa: F811
+    monkeypatch,
+):
+    from phyllome_seat.system.limit import NoAnswerError
+
+    monkeypatch.setattr(watch, "_RETRIES_S", (0.3, 0.3))
+    do_usb, asked = Libvirt.do_usb, []
+
+    def hang(_, step):
+        asked.append(step)
+        raise NoAnswerError("libvirt", "attaching", 30.0)
+
+    async def run():
+        async with Watched(Desk(tmp_path, machine)) as watched:
+            monkeypatch.setattr(Libvirt, "do_usb", hang)
+            watched.unplug("7")
+            watched.plug("7", KEYBOARD)
+            await watched.until(lambda: watched.has(Refused))
+            await watched.still()
+            assert len({step.uuid for step in asked}) == len(asked) == 1
+            assert sum(isinstance(event, Refused) for event in watched.told) == 2
+            monkeypatch.setattr(Libvirt, "do_usb", do_usb)
+            await watched.until(lambda: machine.has("left") == {"7"})
 
     asyncio.run(run())
 
