@@ -46,7 +46,7 @@ _ASK_AGAIN_S = 10.0  # a guest that is still booting misses the first press of i
 _POLL_S = 0.25
 _RETRIES_S = (0.0, 0.3, 1.0)  # libvirt's look at USB fails when any device goes meanwhile
 _DETACH_S = 5.0  # QEMU asks no guest about a USB device: 0.3 to 0.8 s in an emulated PC
-_USB_POLL_S = 0.05
+_USB_POLL_S, _USB_POLL_MOST_S = 0.05, 0.4
 
 # The words of virsh(1), "list", for virDomainState.
 _STATES = (
@@ -320,7 +320,7 @@ class Libvirt:
         """
         why = "libvirt said it went and the guest has it still"
         end = time.monotonic() + _DETACH_S
-        is_asked = False
+        is_asked, pause_s = False, _USB_POLL_S
         while (live := self._read_live(domain)) is not None:
             if not has_alias(parse_guest(live, state="running", live_xml=live), alias):
                 return None
@@ -333,7 +333,8 @@ class Libvirt:
                     is_asked = True
                 except self._libvirt.libvirtError as error:
                     why = str(error)
-            time.sleep(_USB_POLL_S)
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, _USB_POLL_MOST_S)
         return None  # a guest that is off has nothing
 
     def _read_live(self, domain: Domain) -> str | None:

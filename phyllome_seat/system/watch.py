@@ -354,7 +354,8 @@ class Watch:
             elif count and at_s is not None:
                 again_s = _earliest(again_s, at_s)
         for uuid, steps in by_guest.items():
-            if uuid not in self._busy:
+            # what was done while this was compared is not in it: it is compared again
+            if uuid not in self._busy and uuid not in self._stale:
                 self._busy[uuid] = asyncio.create_task(self._do(uuid, steps, listening))
         if again_s is not None and (again_s > now_s or not self._busy):
             # a time that has come while steps are done is looked at when they are

@@ -240,6 +240,31 @@ async def test_a_reload_while_it_looks_disturbs_nothing(watched):
 
 
 @watching
+async def test_what_was_done_while_it_compared_is_done_and_told_once(watched):
+    read_guest, attach = Libvirt.read_guest, watched.machine.attach
+
+    def read_slowly(self, uuid):
+        time.sleep(0.3)
+        return read_guest(self, uuid)
+
+    def attach_slowly(*what):
+        time.sleep(0.1)
+        attach(*what)
+
+    watched.machine.attach, Libvirt.read_guest = attach_slowly, read_slowly
+    try:
+        watched.told.clear()
+        watched.plug("8", KEYBOARD)
+        await watched.still(0.05)
+        watched.lifecycle("left", STARTED)  # compared with guest right as it was
+        await watched.until(lambda: watched.machine.has("right") == {"8"})
+        await watched.still(0.8)
+        assert sum(isinstance(event, Attached) for event in watched.told) == 1
+    finally:
+        Libvirt.read_guest = read_guest
+
+
+@watching
 async def test_a_connection_that_ended_without_a_word_is_made_anew(watched):
     dead = watched.watch._libvirt._connection
     dead.isAlive = lambda: 0
