@@ -71,7 +71,7 @@ def _check_nodes(platform: Platform) -> list[Finding]:
             "QEMU may not open it, since libvirt does not run it as root",
             f"{node.path}: mode {node.mode:04o}, group {node.group}",
             # udev sets what its rules say for a node that is added again: udevadm(8)
-            f"sudo udevadm trigger --action=add {node.path}",
+            f"sudo udevadm trigger --settle --action=add {node.path}",
         )
         for node in platform.nodes
         if not _may_open(node)
@@ -90,8 +90,8 @@ def _check_devices(platform: Platform) -> list[Finding]:
             "cgroup_device_acl",
             "its list has no /dev/kvm, so no guest gets it",
             f"{line.file}:{line.line}",
-            f'add "/dev/kvm", to the list in {line.file}, after the [; sudo systemctl restart '
-            + (platform.daemons[0] if platform.daemons else "libvirtd"),
+            f'add "/dev/kvm", after the [ of line {line.line} of {line.file}; '
+            f"sudo systemctl restart {platform.daemons[0] if platform.daemons else 'libvirtd'}",
         )
         for line in platform.settings
         if line.text.startswith("cgroup_device_acl") and '"/dev/kvm"' not in line.text

@@ -42,6 +42,15 @@ _SETTING = re.compile(
     r"|cgroup_device_acl|\[?\"/dev/kvm\",?|/dev/(kvm|vfio|bus/usb)[/*]*"
 )
 
+_CONFIGS = frozenset(
+    f"/etc/{name}"
+    for name in (
+        *("modules", "mkinitcpio.conf", "dracut.conf", "initramfs-tools/modules", "sysctl.conf"),
+        *("default/grub", "kernel/cmdline", "systemd/logind.conf", "libvirt/qemu.conf"),
+        "apparmor.d/local/abstractions/libvirt-qemu",
+    )
+)
+
 
 def redact(host: Host) -> Host:
     """Return `host` without what names anyone; a plan can still be made for it."""
@@ -190,7 +199,7 @@ def _platform(platform: Platform, tokens: _Tokens) -> Platform:
     settings = tuple(
         replace(
             line,
-            file=line.file.rpartition("/")[0] + "/" + tokens.of("file", line.file),
+            file=_config(line.file, tokens),
             text=" ".join(word for word in line.text.split() if _SETTING.fullmatch(word)),
         )
         for line in platform.settings
@@ -210,9 +219,14 @@ def _arguments(text: str) -> str:
 
 
 def _boot_line(line: Setting, tokens: _Tokens) -> Setting:
-    folder, _, _ = line.file.rpartition("/")
     name, equals, text = line.text.partition("=")
     is_variable = equals and re.fullmatch(r"GRUB_CMDLINE_LINUX(_DEFAULT)?", name)
     text = _arguments((text if is_variable else line.text).replace('"', " ").replace("'", " "))
     text = f'{name}="{text}"' if is_variable else text
-    return replace(line, file=f"{folder}/{tokens.of('file', line.file)}", text=text)
+    return replace(line, file=_config(line.file, tokens), text=text)
+
+
+def _config(path: str, tokens: _Tokens) -> str:
+    """Return a file of the system's by its name, one of its owner's by its folder and a token."""
+    folder = path.rpartition("/")[0]
+    return path if path in _CONFIGS else f"{folder}/{tokens.of('file', path)}"

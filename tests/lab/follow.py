@@ -6,12 +6,11 @@ Steps are parted by "; ", as `phyllome_seat.model.check_fix` writes them.
 from __future__ import annotations
 
 import re
-import shlex
 
 _OUT = re.compile(r"take (\S+) out of line (\d+) of (\S+)(?: \(\w+\))?")
 _DELETE = re.compile(r"delete line (\d+) of (\S+)")
 _ADD = re.compile(r"add (.+) to line (\d+) of (\S+)(?: \(\w+\))?")
-_LIST = re.compile(r"add (\S+) to the list in (\S+), after the \[")
+_LIST = re.compile(r"add (\S+) after the \[ of line (\d+) of (\S+)")
 
 
 def follow(pc, fix):
@@ -35,7 +34,7 @@ def _step(pc, step):
     elif found := _ADD.fullmatch(step):
         _edit(pc, found[3], int(found[2]), lambda line: _with(line, found[1]))
     elif found := _LIST.fullmatch(step):
-        pc.run(f"sed -i {shlex.quote('0,/^[^#]*=.*[[]/s|[[]|[ ' + found[1] + '|')} {found[2]}")
+        _edit(pc, found[3], int(found[2]), lambda line: line.replace("[", f"[ {found[1]}", 1))
     else:
         raise AssertionError(f"nobody can do just this: {step}")
 

@@ -193,7 +193,7 @@ BREAKAGES = (
     Breakage(
         "kvm_for_root_alone",
         ("error", "/dev/kvm"),
-        "sudo udevadm trigger --action=add /dev/kvm",
+        "sudo udevadm trigger --settle --action=add /dev/kvm",
         {"nodes": (Node("/dev/kvm", 0o660, 0), Node("/dev/vfio/vfio", 0o666, 0))},
     ),
     Breakage(

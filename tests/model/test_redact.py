@@ -58,7 +58,15 @@ def test_nothing_that_names_anyone_is_left():
         platform=Platform(
             kernel="6.12.1-sekret",
             cmdline="root=UUID=sekret ip=192.0.2.9 quiet intel_iommu=off luks.key=sekret",
-            settings=(Setting("/etc/modprobe.d/sekret.conf", 1, "options vfio-pci x=sekret"),),
+            settings=(
+                Setting("/etc/modprobe.d/sekret.conf", 1, "options vfio-pci x=sekret"),
+                Setting("/etc/modules", 7, "vfio_virqfd"),
+                Setting("/etc/libvirt/qemu.conf", 2, 'cgroup_device_acl = [ "/dev/sekret",'),
+            ),
+            boot_lines=(
+                Setting("/etc/default/grub", 3, 'GRUB_CMDLINE_LINUX="root=sekret iommu=off"'),
+                Setting("/boot/loader/entries/sekret.conf", 4, "options quiet sekret"),
+            ),
         ),
     )
 
@@ -68,6 +76,8 @@ def test_nothing_that_names_anyone_is_left():
         assert word not in text
     assert "quiet intel_iommu=off" in text
     assert "options vfio-pci" in text
+    assert "/etc/modules" in text
+    assert 'grub_cmdline_linux=\\"iommu=off\\"' in text
 
 
 def test_the_same_serial_is_the_same_token():
