@@ -330,7 +330,7 @@ class Libvirt:
                 flags = self._libvirt.VIR_DOMAIN_AFFECT_LIVE
                 try:
                     self._ask("detaching", partial(domain.detachDeviceAlias, alias, flags))
-                    is_asked = True
+                    is_asked, end = True, time.monotonic() + _DETACH_S
                 except self._libvirt.libvirtError as error:
                     why = str(error)
             time.sleep(pause_s)

@@ -31,9 +31,15 @@ class OddDesk(Desk):
     def facts(self):
         """Returns vendor, product and speed of what is in the socket, by its kernel."""
         device = f"/sys/bus/pci/devices/*/usb*/*-{SOCKETS['left']}"
-        return self.pc.run(
-            f"cat {device}/idVendor {device}/idProduct {device}/speed"
-        ).stdout.split()
+        files = f"{device}/idVendor {device}/idProduct {device}/speed"
+        return self.pc.run(f"cat {files}", check=False).stdout.split()
+
+    def wait_facts(self, *facts, timeout_s=30):
+        """Waits until the kernel sees this vendor, product and so on, and no longer the last."""
+        end = time.monotonic() + timeout_s
+        while self.facts()[: len(facts)] != list(facts):
+            assert time.monotonic() < end, f"{self.facts()}\n{self.journal()}"
+            time.sleep(0.3)
 
     def wait_input(self, uniq, timeout_s=30):
         end = time.monotonic() + timeout_s
@@ -74,8 +80,8 @@ def test_a_device_that_changes_its_id_in_use_is_detached_and_attached_as_what_it
     odd.wait_right()
     assert odd.facts()[:2] == ["1209", "0002"]
     device.change()
+    odd.wait_facts("1209", "0003")
     odd.wait_right()
-    assert odd.facts()[:2] == ["1209", "0003"]
     odd.pull("left")
     odd.wait_right()
 
