@@ -17,6 +17,7 @@ from phyllome_seat.model.errors import AssignmentError
 from phyllome_seat.model.guest_conflict import refuse_held, refuse_names, refuse_shortage
 from phyllome_seat.model.match import is_sound
 from phyllome_seat.model.owner import ASK, HOST
+from phyllome_seat.model.pins import find_parted, refuse_pins
 from phyllome_seat.model.seat import DeviceMatch, Wish
 from phyllome_seat.model.step import GuestPci
 
@@ -40,17 +41,19 @@ def assign(wish: Wish, host: Host, *, plugged: bool = True) -> Assignment:
     _refuse_unknown_seat(wish, refusals)
     refuse_held(host, claims, refusals, plugged=plugged)
     refuse_shortage(host, wish, refusals)
+    refuse_pins(host, wish, refusals)
     if refusals.sentences:
         raise AssignmentError(
             tuple(dict.fromkeys(refusals.sentences)),
             hint="`phyllome-seat scan` shows what is where",
         )
+    parted = find_parted(host, wish)
     return Assignment(
         tuple(
             _assigned(
                 host,
                 claim,
-                given_up.get(claim.seat.name, ()),
+                given_up.get(claim.seat.name, ()) + parted.get(claim.seat.name, ()),
                 is_unknowns=claim.seat.name == wish.unknown_usb,
             )
             for claim in claims

@@ -14,6 +14,7 @@ from phyllome_seat.model.check_system import check_system
 from phyllome_seat.model.devices import Host
 from phyllome_seat.model.errors import AssignmentError
 from phyllome_seat.model.finding import SEVERITIES, Finding
+from phyllome_seat.model.pins import find_parted
 from phyllome_seat.model.seat import Wish
 
 # What no tool cures, for who has not spent money yet. Sources: areweanticheatyet.com names Vanguard
@@ -61,6 +62,10 @@ def _check_wish(host: Host, wish: Wish) -> list[Finding]:
         for seat in seats
         for note in seat.notes
         if " is given up: " in note
+    ] + [
+        Finding("warning", f"seat {name}", words, wish.file, "pin both threads of a core, or none")
+        for name, sentences in find_parted(host, wish).items()
+        for words in sentences
     ]
 
 

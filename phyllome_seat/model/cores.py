@@ -1,8 +1,8 @@
 """Which of the host's CPUs would be best for each seat: whole cores, of one L3 and one NUMA node.
 
-A seat file cannot pin CPUs yet, so this is said in words and gives the number of CPUs to create a
-guest with. What a guest should not do is mix kinds of cores: on a hybrid processor the seats share
-the performance cores and the host keeps the others.
+They are what `propose` writes as ``pin``, as many as it gives the guest CPUs. What a guest should
+not do is mix kinds of cores: on a hybrid processor the seats share the performance cores and the
+host keeps the others.
 """
 
 from __future__ import annotations
@@ -91,3 +91,29 @@ def _rank(island: _Island, need: int, node: int | None) -> tuple[bool, bool, int
     is_far = node is not None and island.node is not None and island.node != node
     size = len(island.cores)
     return is_far, size < need, size if size >= need else -size
+
+
+def render_cpus(numbers: tuple[int, ...]) -> str:
+    """Return CPU numbers as the kernel lists them: "0-3,8"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return ",".join("-".join(map(str, part)) for part in parts)
+
+
+def parse_cpus(text: str) -> tuple[int, ...] | None:
+    """Return the numbers of such a list in its order; None for another text, or a number twice."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        ends = (first, last if dash else first)
+        if not all(end.isascii() and end.isdecimal() and len(end) < 5 for end in ends):
+            return None
+        low, high = map(int, ends)
+        numbers += range(low, high + 1)
+        if low > high:
+            return None
+    return tuple(numbers) if len(set(numbers)) == len(numbers) else None

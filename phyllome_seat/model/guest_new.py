@@ -16,6 +16,7 @@ from phyllome_seat.model.domain_xml import (
     render_domain,
 )
 from phyllome_seat.model.guest_edit import edit_guest
+from phyllome_seat.model.guest_pin import set_pins
 from phyllome_seat.model.seat import NewGuest
 from phyllome_seat.model.step import GuestPci
 
@@ -101,7 +102,12 @@ def render_new_guest(seat: str, guest: NewGuest, pci: tuple[GuestPci, ...], uuid
     _add_screen(devices, own_card=any(item.what == "gpu" for item in pci))
     add(devices, "memballoon", {"model": "none" if pci else "virtio"})
     indent(domain)
-    return edit_guest(render_domain(domain), seat, pci, created=True)
+    made = edit_guest(render_domain(domain), seat, pci, created=True)
+    if not guest.pin:
+        return made
+    domain = parse_domain(made)
+    set_pins(domain, guest.pin)
+    return render_domain(domain)
 
 
 def disk_format(path: str) -> str:

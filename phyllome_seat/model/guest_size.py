@@ -8,8 +8,9 @@ the definition is its owner's.
 from __future__ import annotations
 
 from phyllome_seat.model.domain_xml import child, parse_domain, remove, render_domain
+from phyllome_seat.model.guest_pin import find_pins, set_pins
 from phyllome_seat.model.seat import NewGuest
-from phyllome_seat.model.value import dataclass
+from phyllome_seat.model.value import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ class GuestSize:
 
     memory_bytes: int
     cpus: int
+    pin: tuple[int, ...] = ()
 
     def holds(self, new: NewGuest) -> bool:
         """Return whether this is what the seat file says; less than a MiB is no difference."""
-        return self.cpus == new.cpus and _mib(self.memory_bytes) == _mib(new.memory_bytes)
+        is_as_large = self.cpus == new.cpus and _mib(self.memory_bytes) == _mib(new.memory_bytes)
+        return is_as_large and self.pin == new.pin
 
 
 def find_size(xml: str) -> GuestSize:
@@ -38,8 +41,8 @@ def find_size(xml: str) -> GuestSize:
 
 
 def resize_guest(xml: str, new: NewGuest) -> str:
-    """Return the definition with the memory and CPUs of `new`; the very same text where it has
-    them. What stands beside them follows only where it must, so that libvirt takes it.
+    """Return the definition with the memory, CPUs and pins of `new`; the very same text where it
+    has them. What stands beside them follows only where it must, so that libvirt takes it.
 
     *errors*: DomainXmlError.
     """
@@ -51,6 +54,8 @@ def resize_guest(xml: str, new: NewGuest) -> str:
         _set_memory(domain, size.memory_bytes // 1024, new.memory_bytes // 1024)
     if size.cpus != new.cpus:
         _set_cpus(domain, new.cpus)
+    if size.pin != new.pin:
+        set_pins(domain, new.pin)
     return render_domain(domain)
 
 
@@ -105,7 +110,7 @@ def _no_room(domain: Element, new: NewGuest) -> list[str]:
     """
     size = _size(domain)
     edit = f"change its size there, by `virsh edit {new.name}`, and write the same in the seat file"
-    if size.holds(new):
+    if replace(size, pin=new.pin).holds(new):
         return []
     if domain.find("cpu/numa") is not None or domain.find("vcpus") is not None:
         what = "NUMA cells" if domain.find("cpu/numa") is not None else "CPUs one by one"
@@ -125,7 +130,9 @@ def _no_room(domain: Element, new: NewGuest) -> list[str]:
 def _size(domain: Element) -> GuestSize:
     """libvirt prints memory in KiB, whatever was written (virDomainDefFormatInternal)."""
     return GuestSize(
-        memory_bytes=_count(domain.findtext("memory")) * 1024, cpus=_count(domain.findtext("vcpu"))
+        memory_bytes=_count(domain.findtext("memory")) * 1024,
+        cpus=_count(domain.findtext("vcpu")),
+        pin=find_pins(domain),
     )
 
 

@@ -92,7 +92,7 @@ def _resize(seat: SeatAssignment, guest: Guest) -> list[Step]:
     new = seat.seat.create
     if new is None or not guest.created or (size := find_size(guest.xml)).holds(new):
         return []
-    return [ResizeGuest(new, guest.uuid, size.memory_bytes, size.cpus, runs=guest.is_running)]
+    return [ResizeGuest(new, guest.uuid, size.memory_bytes, size.cpus, guest.is_running, size.pin)]
 
 
 def _edit(seat: SeatAssignment, guest: Guest) -> list[Step]:

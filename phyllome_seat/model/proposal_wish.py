@@ -51,7 +51,7 @@ def build_wish(host: Host, wishes: ProposalWishes, pairs: Pick) -> Wish:
     cpus = share_cores(host, tuple(card.node for card, _ in pairs), wishes.host_cpus)
     sizes = _Sizes(host, wishes, cpus)
     seats = tuple(
-        _seat(host, seat, (card, place), sizes, len(mine))
+        _seat(host, seat, (card, place), sizes, mine)
         for seat, (card, place), mine in zip(wishes.seats, pairs, cpus, strict=True)
     )
     return Wish(
@@ -75,6 +75,8 @@ class _Sizes:
         if self.host_cpus is None and online > 1:
             self.host_cpus = online - given if given else 1
         self.host_cpus = self.host_cpus or None
+        # a host with no CPU besides shares one, and then none is anybody's own
+        self.can_pin = online - given >= (self.host_cpus or 1)
         left = online - (self.host_cpus or 0)
         # where there are fewer cores than seats, they share them
         self.cpus = max(1, left // max(1, len(wishes.seats))) if online else _UNKNOWN_CPUS
@@ -95,7 +97,11 @@ class _Sizes:
 
 
 def _seat(
-    host: Host, wish: SeatWishes, pair: tuple[Choice, Choice], sizes: _Sizes, own_cpus: int
+    host: Host,
+    wish: SeatWishes,
+    pair: tuple[Choice, Choice],
+    sizes: _Sizes,
+    own_cpus: tuple[int, ...],
 ) -> Seat:
     card, place = pair
     domain, name = guest_of(host, wish)
@@ -104,10 +110,12 @@ def _seat(
     wholes = {match.address for match in usb if isinstance(match, PciMatch)} | set(card.functions)
     create = None
     if domain is None:
+        cpus = wish.cpus or len(own_cpus) or sizes.cpus
         create = NewGuest(
             name,
             memory_bytes=wish.memory_bytes or sizes.memory_bytes,
-            cpus=wish.cpus or own_cpus or sizes.cpus,
+            cpus=cpus,
+            pin=own_cpus if sizes.can_pin and len(own_cpus) == cpus else (),
             firmware=wish.firmware,
             disk_path=f"{IMAGES}/{name}.qcow2" if wish.disk_bytes else None,
             disk_bytes=wish.disk_bytes,

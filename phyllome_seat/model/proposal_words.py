@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from phyllome_seat.model.address import PciAddress, UsbPort
-from phyllome_seat.model.cores import share_cores
+from phyllome_seat.model.cores import render_cpus, share_cores
 from phyllome_seat.model.devices import Host, InputDevice
 from phyllome_seat.model.keyboards import is_typed_on
 from phyllome_seat.model.match import label
@@ -46,7 +46,7 @@ def build_proposal(
         found.cost,
         keeps=tuple(_keeps(host, wish, found)),
         refused=refused,
-        others=tuple(_others(host, seats)),
+        others=tuple(_others(host, wish, seats)),
     )
 
 
@@ -104,27 +104,17 @@ def _is_gone(
     return place is not None and any(is_within(place, port) for port in ports)
 
 
-def _others(host: Host, seats: tuple[ProposedSeat, ...]) -> Iterator[str]:
+def _others(host: Host, wish: Wish, seats: tuple[ProposedSeat, ...]) -> Iterator[str]:
     """Yield what would be better and `apply` cannot do yet."""
     for seat in seats:
-        if seat.cpus:
-            numbers = render_cpus(seat.cpus)
-            best = f"seat {seat.name}: CPUs {numbers} of the host would suit it best"
-            yield f"{best}; a seat file cannot pin them yet"
+        new = next((s.create for s in wish.seats if s.name == seat.name), None)
+        if seat.cpus and not (new and new.pin):
+            best = f"seat {seat.name}: CPUs {render_cpus(seat.cpus)} of the host would suit it best"
+            why = "which keeps its own settings" if new is None else f"which has {new.cpus} CPUs"
+            yield f"{best}; they are pinned for no guest {why}"
     for device in host.pci:
         if device.is_gpu and device.vfs_max:
             yield (
                 f"card {device.address} could be shared by {device.vfs_max} seats (SR-IOV), which "
                 "`apply` cannot set up"
             )
-
-
-def render_cpus(numbers: tuple[int, ...]) -> str:
-    """Return CPU numbers as the kernel lists them: "0-3,8"."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and parts[-1][-1] == number - 1:
-            parts[-1][1:] = [number]
-        else:
-            parts.append([number])
-    return ",".join("-".join(map(str, part)) for part in parts)

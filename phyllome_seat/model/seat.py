@@ -53,7 +53,10 @@ UsbMatch = PciMatch | PortMatch | DeviceMatch  # a PciMatch among `usb` is a who
 
 @dataclass(frozen=True, slots=True)
 class NewGuest:
-    """A domain to create: ``guest: {create: ...}``. Memory and disk in bytes."""
+    """A domain to create: ``guest: {create: ...}``. Memory and disk in bytes.
+
+    ``pin`` is the host's CPU for each of its own, in this order; empty where they may run anywhere.
+    """
 
     name: str
     memory_bytes: int
@@ -62,6 +65,8 @@ class NewGuest:
     profile: str | None = None
     disk_path: str | None = None
     disk_bytes: int | None = None
+    pin: tuple[int, ...] = ()
+    pin_line: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from phyllome_seat.model.address import (
     parse_port_chain,
     render_port_chain,
 )
+from phyllome_seat.model.cores import render_cpus
 from phyllome_seat.model.errors import SeatFileError
 from phyllome_seat.model.seat import (
     DeviceMatch,
@@ -173,6 +174,7 @@ class _WishReading(Reading):
         name = self.pattern(keys.get("name"), f"{place}.name", "name")
         memory_bytes = self.size(keys.get("memory"), f"{place}.memory")
         cpus = self.cpus(keys.get("cpus"), f"{place}.cpus")
+        pin = self.pin(keys.get("pin"), f"{place}.pin", cpus)
         firmware = self.choice(keys.get("firmware"), f"{place}.firmware", "firmware")
         profile = self.choice(keys.get("profile"), f"{place}.profile", "profile")
         disk = self.keys(keys.get("disk"), f"{place}.disk", "disk") or {}
@@ -180,7 +182,17 @@ class _WishReading(Reading):
         disk_bytes = self.size(disk.get("size"), f"{place}.disk.size")
         if name is None or memory_bytes is None or cpus is None:
             return None
-        return NewGuest(name, memory_bytes, cpus, firmware or "efi", profile, path, disk_bytes)
+        return NewGuest(
+            name,
+            memory_bytes,
+            cpus,
+            firmware or "efi",
+            profile,
+            path,
+            disk_bytes,
+            pin=pin,
+            pin_line=keys["pin"].line if "pin" in keys else 0,
+        )
 
 
 def render_wish(wish: Wish) -> str:
@@ -260,6 +272,7 @@ def _create(guest: NewGuest) -> str:
             "profile": guest.profile,
             "firmware": guest.firmware,
             "cpus": str(guest.cpus),
+            "pin": f'"{render_cpus(guest.pin)}"' if guest.pin else None,
             "memory": _size(guest.memory_bytes),
             "disk": _flow(disk) if guest.disk_path else None,
         }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import TypeVar
 
+from phyllome_seat.model.cores import parse_cpus
 from phyllome_seat.model.errors import AddressError, SeatFileError
 from phyllome_seat.model.yaml_node import Mapping, Node, Scalar, Sequence
 
@@ -38,6 +39,7 @@ KEYS: dict[str, dict[str, bool]] = {
         "profile": False,
         "firmware": False,
         "cpus": True,
+        "pin": False,
         "memory": True,
         "disk": False,
     },
@@ -62,6 +64,7 @@ PATTERNS = {
     "path": "/[^\\x00-\\x1f\\x7f-\\x9f]{1,4000}",
     "size": "[1-9][0-9]{0,14}(TiB|GiB|MiB|KiB|B)",
     "cpus": "[1-9][0-9]{0,3}",
+    "pin": "[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?){0,999}",
 }
 SIZES = {"TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 _IN_WORDS = {
@@ -70,6 +73,7 @@ _IN_WORDS = {
     "path": "an absolute path (starting with /)",
     "size": "a size like 512MiB or 16GiB",
     "cpus": "a number of CPUs",
+    "pin": "numbers of the host's CPUs, each once (4-7,12-15)",
 }
 _LONGEST_TEXT = 255
 
@@ -199,6 +203,20 @@ class Reading:
         """Return a number of CPUs."""
         text = self.pattern(node, place, "cpus")
         return int(text) if text else None
+
+    def pin(self, node: Node | None, place: str, cpus: int | None) -> tuple[int, ...]:
+        """Return the host's CPUs for the `cpus` of a guest, one each."""
+        text = self.pattern(node, place, "pin")
+        if node is None or text is None:
+            return ()
+        numbers = parse_cpus(text)
+        if numbers is None:
+            self.expected(node, place, _IN_WORDS["pin"])
+            return ()
+        if cpus is not None and len(numbers) != cpus:
+            count = f"as many CPUs as `cpus` says ({cpus}), found {len(numbers)}"
+            self.problem(node, place, f"expected {count}")
+        return numbers
 
 
 def found(node: Node) -> str:

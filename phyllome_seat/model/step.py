@@ -7,6 +7,7 @@ A plan is a tuple of steps in the order they are to be taken. Printing it is the
 from __future__ import annotations
 
 from phyllome_seat.model.address import PciAddress, PciId
+from phyllome_seat.model.cores import render_cpus
 from phyllome_seat.model.devices import UsbDevice
 from phyllome_seat.model.seat import NewGuest
 from phyllome_seat.model.value import dataclass
@@ -144,7 +145,8 @@ class CreateGuest:
 
     def __str__(self) -> str:
         return (
-            f"create guest {self.guest.name} for seat {self.seat}: {self.guest.cpus} CPUs, "
+            f"create guest {self.guest.name} for seat {self.seat}: {self.guest.cpus} CPUs"
+            f"{f' on {_pins(self.guest.pin)}' if self.guest.pin else ''}, "
             f"{_gib(self.guest.memory_bytes)}, {devices(self.pci)}"
         )
 
@@ -166,10 +168,10 @@ class EditGuest:
 
 @dataclass(frozen=True, slots=True)
 class ResizeGuest:
-    """Give a domain that we created the memory and CPUs the seat file says now.
+    """Give a domain that we created the memory, CPUs and pins the seat file says now.
 
-    ``memory_was_bytes`` and ``cpus_was`` are those of its definition, which alone is changed: a
-    guest that ``runs`` has the new ones when it is started next.
+    ``memory_was_bytes``, ``cpus_was`` and ``pin_was`` are those of its definition, which alone is
+    changed: a guest that ``runs`` has the new ones when it is started next.
     """
 
     guest: NewGuest
@@ -177,12 +179,14 @@ class ResizeGuest:
     memory_was_bytes: int
     cpus_was: int
     runs: bool = False
+    pin_was: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         new = self.guest
         changes = (
             ("memory", _gib(self.memory_was_bytes), _gib(new.memory_bytes)),
             ("CPUs", str(self.cpus_was), str(new.cpus)),
+            ("pinned to", _pins(self.pin_was), _pins(new.pin)),
         )
         words = ", ".join(f"{what} {was} → {now}" for what, was, now in changes if was != now)
         later = "; it runs, so it has them from its next start on" if self.runs else ""
@@ -287,6 +291,13 @@ def devices(pci: tuple[GuestPci, ...]) -> str:
 
 def _usb(device: UsbDevice) -> str:
     return f"{device.port or device.sysname} ({device.name})"
+
+
+def _pins(cpus: tuple[int, ...]) -> str:
+    """Return the host's CPUs of a guest; -1 is one that its owner changed."""
+    if -1 in cpus:
+        return "others of its owner's"
+    return f"host CPUs {render_cpus(cpus)}" if cpus else "none"
 
 
 def _gib(size_bytes: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from phyllome_seat.model.cores import render_cpus
 from phyllome_seat.model.errors import ApplyError, ReadBackError
 from phyllome_seat.model.guest_edit import edit_guest, needs_edit, restore_guest
 from phyllome_seat.model.guest_new import guest_uuid, render_new_guest
@@ -60,8 +61,9 @@ def _resize(step: ResizeGuest, libvirt: Libvirt) -> None:
     size = find_size(libvirt.read_xml(step.uuid))
     if not size.holds(new):
         wanted, found = (
-            f"{cpus} CPUs and {memory_bytes / 2**20:g} MiB"
-            for cpus, memory_bytes in ((new.cpus, new.memory_bytes), (size.cpus, size.memory_bytes))
+            f"{what.cpus} CPUs and {what.memory_bytes / 2**20:g} MiB"
+            + (f", pinned to {render_cpus(what.pin)}" if what.pin else "")
+            for what in (new, size)
         )
         raise ReadBackError(f"guest {new.name}", f"with {wanted}", f"with {found}")
 

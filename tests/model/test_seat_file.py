@@ -84,6 +84,7 @@ def without_lines(wish: Wish) -> Wish:
                 gpu=seat.gpu and replace(seat.gpu, line=0),
                 monitor=seat.monitor and replace(seat.monitor, line=0),
                 usb=tuple(replace(match, line=0) for match in seat.usb),
+                create=seat.create and replace(seat.create, pin_line=0),
             )
             for seat in wish.seats
         ),
