@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from phyllome_seat.model.errors import PhyllomeSeatError
     from phyllome_seat.model.host_json import parse_host, render_host
     from phyllome_seat.model.lend import Lend
+    from phyllome_seat.model.lost import list_lost
     from phyllome_seat.model.plan import plan, plan_revert
     from phyllome_seat.model.protect import protect
     from phyllome_seat.model.reconcile import reconcile
@@ -45,6 +46,7 @@ _HOMES = {
     "parse_host": "model.host_json",
     "render_host": "model.host_json",
     "Lend": "model.lend",
+    "list_lost": "model.lost",
     "plan": "model.plan",
     "plan_revert": "model.plan",
     "protect": "model.protect",
@@ -77,6 +79,7 @@ __all__ = [
     "apply_wish",
     "assign",
     "climb",
+    "list_lost",
     "parse_edid",
     "parse_host",
     "parse_wish",
