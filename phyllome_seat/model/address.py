@@ -127,10 +127,11 @@ class PciId:
 
     def __post_init__(self) -> None:
         vendor, device = self.subvendor, self.subdevice
-        if not (0 <= self.vendor <= 0xFFFF and 0 <= self.device <= 0xFFFF) or not (
-            vendor is device is None
-            or (vendor is not None and device is not None and _is_id((vendor, device)))
-        ):
+        if vendor is None or device is None:
+            is_whole = vendor is device
+        else:
+            is_whole = 0 <= vendor <= 0xFFFF and 0 <= device <= 0xFFFF
+        if not (is_whole and 0 <= self.vendor <= 0xFFFF and 0 <= self.device <= 0xFFFF):
             raise AddressError(str(self), _PCI_ID, hint="a number is missing or out of range")
 
     @property

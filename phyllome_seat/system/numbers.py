@@ -41,9 +41,13 @@ def find_addresses(path: str) -> tuple[PciAddress, ...]:
 
 def find_nearest(path: str) -> PciAddress | None:
     """Return the last PCI function that a device's path leads through, None without any."""
-    for name in reversed(path.split("/")):
-        if name[-2:-1] == "." and (address := _parse_address(name)) is not None:
-            return address
+    end = len(path)
+    while (dot := path.rfind(".", 0, end)) > 0:
+        if path[dot + 2 : dot + 3] in ("", "/"):  # one sign behind it: a name's last but one
+            address = _parse_address(path[path.rfind("/", 0, dot) + 1 : dot + 2])
+            if address is not None:
+                return address
+        end = dot
     return None
 
 

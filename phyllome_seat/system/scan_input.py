@@ -11,10 +11,10 @@ from phyllome_seat.model.input_kinds import KINDS, Capabilities, classify, parse
 from phyllome_seat.model.printable import printable
 from phyllome_seat.system.numbers import find_nearest, read_number
 from phyllome_seat.system.sysfs import Sysfs
-from phyllome_seat.system.udev_db import UdevEntry, read_udev, set_line
+from phyllome_seat.system.udev_db import UdevEntry, read_udev
 
 _CLASS = "sys/class/input/"
-_KINDS = {set_line(f"ID_INPUT_{kind.upper()}"): kind for kind in KINDS}
+_KINDS = {f"{kind.upper()}=1": kind for kind in KINDS}
 
 
 def read_inputs(sysfs: Sysfs, usb: tuple[UsbDevice, ...]) -> tuple[InputDevice, ...]:
@@ -71,7 +71,8 @@ def _read_id(sysfs: Sysfs, device: str, name: str) -> int:
 def _read_kinds(sysfs: Sysfs, device: str, udev: UdevEntry) -> tuple[str, ...]:
     """Return what udev calls the device, or would: without udev it is found from what it can."""
     if udev.find("ID_INPUT") is not None:
-        return tuple(udev.find_set(_KINDS))
+        said = udev.find_all("ID_INPUT_")
+        return tuple([kind for word, kind in _KINDS.items() if word in said])
     return classify(
         Capabilities(
             bus_type=_read_id(sysfs, device, "bustype"),

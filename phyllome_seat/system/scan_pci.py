@@ -13,6 +13,7 @@ from phyllome_seat.model.printable import printable
 from phyllome_seat.system.numbers import find_address, find_nearest, read_number
 from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.udev_db import read_udev
+from phyllome_seat.system.uevent import Uevent, read_uevent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +47,10 @@ def _read_function(
     sysfs: Sysfs, address: PciAddress, path: str, *, is_locked: bool
 ) -> PciDevice | None:
     """Return the function whose own folder is `path`, None when it has gone."""
-    event = {} if is_locked else _read_uevent(sysfs, path)
-    identity = _read_id(sysfs, path, event)
+    # pci_uevent in drivers/pci/pci-driver.c; Linux before 6.11 takes the device's lock for it
+    event = Uevent("") if is_locked else read_uevent(sysfs, path)
+    pci_id = event.find("PCI_ID")
+    identity = _read_id(sysfs, path, pci_id, event)
     if identity is None:
         return None
     class_code = _read_class(sysfs, path, event)
@@ -67,7 +70,7 @@ def _read_function(
         revision=read_number(sysfs.read(path + "/revision"), 16),
         vendor_name=printable(udev.find("ID_VENDOR_FROM_DATABASE")),
         device_name=printable(udev.find("ID_MODEL_FROM_DATABASE")),
-        driver=event.get("DRIVER") if "PCI_ID" in event else sysfs.link(path + "/driver"),
+        driver=event.find("DRIVER") if pci_id is not None else sysfs.link(path + "/driver"),
         override=override if override not in ("", "(null)") else None,
         iommu_group=read_number(sysfs.link(path + "/iommu_group")),
         boot_vga=_read_flag(sysfs.read(path + "/boot_vga")) if is_display else None,
@@ -81,19 +84,10 @@ def _read_function(
     )
 
 
-def _read_uevent(sysfs: Sysfs, path: str) -> dict[str, str]:
-    """Return identity, class and driver from the one file that has them all.
-
-    Source: ``pci_uevent`` in drivers/pci/pci-driver.c. Linux before 6.11 takes the device's lock.
-    """
-    lines = (sysfs.read(path + "/uevent") or "").split("\n")
-    return dict([line.split("=", 1) for line in lines if "=" in line])
-
-
-def _read_id(sysfs: Sysfs, path: str, event: dict[str, str]) -> PciId | None:
+def _read_id(sysfs: Sysfs, path: str, pci_id: str | None, event: Uevent) -> PciId | None:
     try:
-        if "PCI_ID" in event:
-            texts = f"{event['PCI_ID']}:{event.get('PCI_SUBSYS_ID', '0:0')}".split(":")
+        if pci_id is not None:
+            texts = f"{pci_id}:{event.find('PCI_SUBSYS_ID') or '0:0'}".split(":")
         else:
             names = ("vendor", "device", "subsystem_vendor", "subsystem_device")
             texts = [sysfs.read(f"{path}/{name}") or "0" for name in names]
@@ -107,9 +101,9 @@ def _read_id(sysfs: Sysfs, path: str, event: dict[str, str]) -> PciId | None:
         return None
 
 
-def _read_class(sysfs: Sysfs, path: str, event: dict[str, str]) -> int:
+def _read_class(sysfs: Sysfs, path: str, event: Uevent) -> int:
     """Return the class code, 0 (unclassified) where there is none."""
-    code = read_number(event.get("PCI_CLASS") or sysfs.read(path + "/class"), 16)
+    code = read_number(event.find("PCI_CLASS") or sysfs.read(path + "/class"), 16)
     return code if code is not None and 0 <= code <= 0xFFFFFF else 0
 
 

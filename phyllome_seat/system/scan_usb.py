@@ -13,9 +13,10 @@ from phyllome_seat.model.devices import UsbDevice, UsbSocket
 from phyllome_seat.model.errors import AddressError
 from phyllome_seat.model.printable import printable
 from phyllome_seat.model.value import dataclass
-from phyllome_seat.system.numbers import find_nearest, order_of, read_number
+from phyllome_seat.system.numbers import find_nearest, order_of
 from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.udev_db import read_udev
+from phyllome_seat.system.uevent import Uevent, read_uevent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _read_buses(sysfs: Sysfs, names: tuple[str, ...]) -> dict[str, _Bus]:
             continue
         path = sysfs.target(_DEVICES + name)
         if path is not None:
-            product = _read_uevent(sysfs, path).get("PRODUCT", "")
+            product = read_uevent(sysfs, path).find("PRODUCT") or ""
             buses[name[3:]] = _Bus(
                 path,
                 find_nearest(path),
@@ -164,10 +165,10 @@ def _read_interfaces(
         if folder is None:
             continue
         path = f"{folder}/{name}"
-        event = _read_uevent(sysfs, path)
-        kind = _find_kind(event.get("INTERFACE", ""))
+        event = read_uevent(sysfs, path)
+        kind = _find_kind(event.find("INTERFACE") or "")
         if kind is not None:
-            interface = _Interface(number, kind, event.get("DRIVER"), path)
+            interface = _Interface(number, kind, event.find("DRIVER"), path)
             interfaces.setdefault(device, []).append(interface)
     for of_device in interfaces.values():
         of_device.sort(key=lambda interface: (len(interface.name), interface.name))
@@ -176,11 +177,11 @@ def _read_interfaces(
 
 def _find_kind(text: str) -> str | None:
     """Return "030101" for the kernel's "3/1/1": class, subclass, protocol in decimal."""
-    numbers = [read_number(number) for number in text.split("/")]
-    if len(numbers) != 3:
+    try:
+        octets = bytes(map(int, text.split("/")))  # ValueError as well for what is none
+    except ValueError:
         return None
-    octets = [number for number in numbers if number is not None and 0 <= number <= 0xFF]
-    return "".join(f"{octet:02x}" for octet in octets) if len(octets) == 3 else None
+    return octets.hex() if len(octets) == 3 else None
 
 
 def _read_device(
@@ -190,13 +191,14 @@ def _read_device(
     path = _find_folder(name, buses)
     if path is None:
         return None
-    event = _read_uevent(sysfs, path)
+    # identity, numbers and class: usb_uevent and usb_dev_uevent in drivers/usb/core
+    event = read_uevent(sysfs, path)
     try:
-        vendor, product = event.get("PRODUCT", "").split("/")[:2]
+        vendor, product = (event.find("PRODUCT") or "").split("/")[:2]
         identity = UsbId(int(vendor, 16), int(product, 16))
-        bus, number = int(event["BUSNUM"]), int(event["DEVNUM"])
-        device_class = int(event.get("TYPE", "0").split("/")[0])
-    except (ValueError, KeyError, AddressError):
+        bus, number = int(event.find("BUSNUM") or ""), int(event.find("DEVNUM") or "")
+        device_class = int((event.find("TYPE") or "0").split("/")[0])
+    except (ValueError, AddressError):
         return None
     manufacturer = printable(sysfs.read(path + "/manufacturer"))
     product_name = printable(sysfs.read(path + "/product"))
@@ -218,9 +220,9 @@ def _read_device(
     )
 
 
-def _read_names(sysfs: Sysfs, event: dict[str, str]) -> tuple[str | None, str | None]:
+def _read_names(sysfs: Sysfs, event: Uevent) -> tuple[str | None, str | None]:
     """Return maker and product from the hardware database, for a device that tells neither."""
-    udev = read_udev(sysfs, f"c{event.get('MAJOR')}:{event.get('MINOR')}")
+    udev = read_udev(sysfs, f"c{event.find('MAJOR')}:{event.find('MINOR')}")
     return (
         printable(udev.find("ID_VENDOR_FROM_DATABASE")),
         printable(udev.find("ID_MODEL_FROM_DATABASE")),
@@ -234,15 +236,6 @@ def _read_speed(text: str | None) -> float | None:
     except ValueError:
         return None
     return speed if 0 < speed < 1e9 else None
-
-
-def _read_uevent(sysfs: Sysfs, path: str) -> dict[str, str]:
-    """Return identity, numbers, class and driver from the one file that has them all.
-
-    Source: ``usb_dev_uevent`` in drivers/usb/core/usb.c and driver.c.
-    """
-    lines = (sysfs.read(path + "/uevent") or "").split("\n")
-    return dict([line.split("=", 1) for line in lines if "=" in line])
 
 
 def _read_sockets(

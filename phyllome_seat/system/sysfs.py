@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _LIMIT = 1 << 20  # a sysfs attribute is at most a page; a file larger than this is not one
 _MISSING = (OSError, ValueError)  # ValueError: a path with a NUL, which no file has
+_ABOVE = "../" * 40
 _LINKS = 40  # the kernel's own limit, path_resolution(7)
 
 
@@ -82,11 +83,15 @@ class Sysfs:
             there = os.readlink(here)
         except _MISSING:
             return None
+        above, up, rest = there.rpartition("../")
+        if up and above == _ABOVE[: len(above)] and "./" not in rest:
+            # as the kernel writes them: so many folders up, then down
+            depth = len(above) // 3 + 2
+            folders = here[len(self._prefix) :].rsplit("/", depth)
+            if len(folders) > depth:
+                return f"{folders[0]}/{rest}"
         folder = "" if there.startswith("/") else here[len(self._prefix) :].rpartition("/")[0]
-        while there.startswith("../") and folder:
-            folder, there = folder.rpartition("/")[0], there[3:]
-        target = f"/{folder}/{there}"
-        return (os.path.normpath(target) if "./" in target else target).lstrip("/")
+        return os.path.normpath(f"/{folder}/{there}").lstrip("/")
 
     def resolve(self, path: str) -> str | None:
         """Return where `path` leads with every link followed, from the root; None if nowhere."""

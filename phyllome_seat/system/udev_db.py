@@ -9,13 +9,6 @@ from __future__ import annotations
 
 from phyllome_seat.system.sysfs import Sysfs
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import TypeVar
-
-    T = TypeVar("T")
-
 
 class UdevEntry:
     """One device in udev's database: its lines, looked through for what is asked of it."""
@@ -27,16 +20,12 @@ class UdevEntry:
 
     def find(self, name: str) -> str | None:
         """Return a property, None where the device has none of this name."""
-        key = f"\nE:{name}="
-        start = self._text.rfind(key)
-        if start < 0:
-            return None
-        start += len(key)
-        return self._text[start : self._text.index("\n", start)]
+        _, found, rest = self._text.rpartition(f"\nE:{name}=")
+        return rest.partition("\n")[0] if found else None
 
-    def find_set(self, lines: Mapping[str, T]) -> list[T]:
-        """Return what belongs to those of `lines`, made by `set_line`, that the device has."""
-        return [what for line, what in lines.items() if line in self._text]
+    def find_all(self, start: str) -> set[str]:
+        """Return what follows in each line of a property whose name starts so: ``KEY=1``."""
+        return {line.partition("\n")[0] for line in self._text.split(f"\nE:{start}")[1:]}
 
     @property
     def properties(self) -> dict[str, str]:
@@ -55,11 +44,6 @@ class UdevEntry:
 
     def _lines(self, kind: str) -> list[str]:
         return [line[2:] for line in self._text.split("\n") if line[:2] == kind]
-
-
-def set_line(name: str) -> str:
-    """Return how the database says that a property is 1."""
-    return f"\nE:{name}=1\n"
 
 
 def read_udev(sysfs: Sysfs, device_id: str) -> UdevEntry:
