@@ -17,6 +17,7 @@ import pytest
 from phyllome_seat.model.errors import PhyllomeSeatError
 from phyllome_seat.system.identify import NothingPressedError, wait_press
 from phyllome_seat.system.terminal import quiet
+from tests.system.bell import Bell
 
 EVENT = struct.Struct("@llHHi")
 SYN, KEY, REL, ABS = 0, 1, 2, 3
@@ -52,22 +53,6 @@ class Desk:
 
     def wait(self, **how):
         return wait_press(folder=str(self.folder), **{"timeout_s": 5.0, **how})
-
-
-class Bell:
-    """Stands where udev's events come from: rung when the folder changed."""
-
-    def __init__(self):
-        self.inner, self.outer = os.pipe()
-
-    def fileno(self):
-        return self.inner
-
-    def ring(self):
-        os.write(self.outer, b"!")
-
-    def read(self):
-        return os.read(self.inner, 4096)
 
 
 @pytest.fixture

@@ -8,26 +8,11 @@ from contextlib import closing
 import pytest
 
 from phyllome_seat.system.identify_ports import watch_sockets
+from tests.system.bell import Bell
 from tests.system.device_trees import hub_port, pci, root_hub, usb
 from tests.system.trees import make_tree
 
 CONTROLLER = "pci0000:00/0000:00:14.0"
-
-
-class Bell:
-    """Stands where udev's events come from."""
-
-    def __init__(self):
-        self.inner, self.outer = os.pipe()
-
-    def fileno(self):
-        return self.inner
-
-    def ring(self):
-        os.write(self.outer, b"!")
-
-    def read(self):
-        return os.read(self.inner, 4096)
 
 
 @pytest.fixture
