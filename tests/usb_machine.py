@@ -65,9 +65,11 @@ class Domain:
         mark = (
             f"<metadata><phyllome:seat xmlns:phyllome='{NAMESPACE}' name='{self.name}'/></metadata>"
         )
+        number = " id='1'" if live else ""
         usb = "".join(_entry_xml(n, entry) for n, entry in enumerate(self.entries, 1) if live)
         return (
-            f"<domain type='kvm'><name>{self.name}</name><uuid>{self.uuid}</uuid>"
+            f"<domain type='kvm'{number}><name>{self.name}</name>"
+            f"<uuid>{self.uuid}</uuid>"
             f"{mark if self.has_mark else ''}<devices>"
             f"<controller type='usb' index='0' model='qemu-xhci' ports='{self.ports}'/>{usb}"
             "</devices></domain>"

@@ -44,6 +44,21 @@ def parse_guest(xml: str, *, state: str, live_xml: str | None = None) -> Guest:
     )
 
 
+def parse_live(domain: Element) -> Guest | None:
+    """Return a running guest from its live XML alone, None where that is of one that is off.
+
+    What runs has an id there, and nothing else has (virDomainDefFormatInternal).
+    """
+    if domain.get("id") is None:
+        return None
+    return Guest(
+        domain.findtext("name", ""),
+        domain.findtext("uuid", ""),
+        state="running",
+        hostdevs=_hostdevs(domain, live=True),
+    )
+
+
 def is_ours(hostdev: Hostdev) -> bool:
     """Return whether we put a device into its domain."""
     return bool(hostdev.alias and hostdev.alias.startswith(ALIAS_PREFIX))

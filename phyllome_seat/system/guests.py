@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from phyllome_seat.model.devices import Guest, Hostdev
 from phyllome_seat.model.domain_xml import parse_domain
 from phyllome_seat.model.errors import ApplyError
-from phyllome_seat.model.guest import parse_guest
+from phyllome_seat.model.guest import parse_guest, parse_live
 from phyllome_seat.model.guest_ports import find_bus
 from phyllome_seat.model.guest_usb import (
     has_alias,
@@ -34,6 +34,8 @@ from phyllome_seat.system.limit import NoAnswerError, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from phyllome_seat.model.step import UsbStep
 
 T = TypeVar("T")
@@ -44,7 +46,7 @@ LIMIT_S = 30.0
 START_LIMIT_S = 180.0  # all of a guest's memory is pinned when it starts with a PCI device
 _ASK_AGAIN_S = 10.0  # a guest that is still booting misses the first press of its power button
 _POLL_S = 0.25
-_RETRIES_S = (0.0, 0.3, 1.0)  # libvirt's look at USB fails when any device goes meanwhile
+_RETRIES_S = (0.3, 1.0)  # libvirt's look at USB fails when any device goes meanwhile
 _DETACH_S = 5.0  # QEMU asks no guest about a USB device: 0.3 to 0.8 s in an emulated PC
 _USB_POLL_S, _USB_POLL_MOST_S = 0.05, 0.4
 
@@ -98,6 +100,7 @@ class Libvirt:
         self._libvirt: ModuleType
         self._connection: Any = None
         self._callbacks: list[Callable[[], object]] = []
+        self._domains: dict[str, Domain] = {}
 
     def __enter__(self) -> Libvirt:
         self._libvirt = _import()
@@ -273,7 +276,9 @@ class Libvirt:
         *errors*: NoAnswerError, NoLibvirtError.
         """
         try:
-            domain = self._by_uuid(step.uuid)
+            if step.uuid not in self._domains:  # libvirt finds a domain by its UUID each time
+                self._domains[step.uuid] = self._by_uuid(step.uuid)
+            domain = self._domains[step.uuid]
             if isinstance(step, AttachUsb):
                 return self._attach(domain, step)
             return self._detach(domain, step.alias)
@@ -288,25 +293,23 @@ class Libvirt:
         why = why_not(step.device)
         if why is not None:
             return why
-        for pause_s in (*_RETRIES_S, None):  # the last time only to look
-            time.sleep(pause_s or 0.0)
-            live = self._read_live(domain)
+        live = self._read_live(domain)
+        for pause_s in (0.0, *_RETRIES_S):
             if live is None:
                 return "its guest is off"
-            guest = parse_guest(live, state="running", live_xml=live)
+            guest, whole = live
             if has_usb(guest, step.device):
                 return None
-            if pause_s is None:
-                break
-            alias = self._free_alias(guest, step)
-            xml = render_usb(step.device, alias, find_bus(parse_domain(live)))
+            time.sleep(pause_s)
+            xml = render_usb(step.device, self._free_alias(guest, step), find_bus(whole))
             attach = partial(domain.attachDeviceFlags, xml, self._libvirt.VIR_DOMAIN_AFFECT_LIVE)
             try:
                 self._ask("attaching", attach)
                 why = "libvirt took it and the guest has it not"
             except self._libvirt.libvirtError as error:
                 why = str(error)
-        return why
+            live = self._read_live(domain)
+        return None if live is not None and has_usb(live[0], step.device) else why
 
     def _free_alias(self, guest: Guest, step: AttachUsb) -> str:
         said = parse_alias(step.alias)
@@ -322,7 +325,7 @@ class Libvirt:
         end = time.monotonic() + _DETACH_S
         is_asked, pause_s = False, _USB_POLL_S
         while (live := self._read_live(domain)) is not None:
-            if not has_alias(parse_guest(live, state="running", live_xml=live), alias):
+            if not has_alias(live[0], alias):
                 return None
             if time.monotonic() >= end:
                 return why
@@ -337,12 +340,16 @@ class Libvirt:
             pause_s = min(pause_s * 1.5, _USB_POLL_MOST_S)
         return None  # a guest that is off has nothing
 
-    def _read_live(self, domain: Domain) -> str | None:
-        """Return the XML of a guest that runs, None of one that is off or gone."""
-        if not self._is_active(domain):
-            return None
-        xml: str = self._asked(domain.name(), "reading", lambda: domain.XMLDesc(0))
-        return xml
+    def _read_live(self, domain: Domain) -> tuple[Guest, Element] | None:
+        """Return a guest that runs and its live XML, None of one that is off or gone."""
+        try:
+            whole = parse_domain(self._ask("reading", lambda: domain.XMLDesc(0)))
+        except self._libvirt.libvirtError as error:
+            if error.get_error_code() == self._libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise GuestError(domain.name(), f"reading: {error}") from error
+        guest = parse_live(whole)
+        return None if guest is None else (guest, whole)
 
     def stop(self, name: str, timeout_s: float = 60.0, *, force: bool = False) -> bool:
         """Press the guest's power button and return whether it is off within `timeout_s`.

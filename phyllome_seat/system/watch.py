@@ -165,13 +165,15 @@ class Watch:
                         self._note(heard)
                     if self._is_reread:
                         self._reread()
+                    while self._says:  # what was done, before the look for what is to be done
+                        yield self._says.popleft()
                     if self._is_due or self._find_timeout() == 0.0:
                         await self._compare(listening)
                     if not is_told and not self._busy:
                         is_told = True
                         self._says.append(Watching(tuple(seat.name for seat in self._wish.seats)))
-                    while self._says:
-                        yield self._says.popleft()
+                    if self._says:
+                        listening.wake()
             finally:
                 await self._end()
 

@@ -99,7 +99,7 @@ def test_a_device_that_resets_itself_over_and_over_is_given_up_and_said_so(odd):
     device = odd.plug_odd(UsbKind.RESETTING)
     odd.wait_right()
     device.reset_loop(12, every_s=0.8)
-    odd.pc.wait("journalctl -u phyllome-seat-watch -o cat | grep 'comes and goes over and over'")
+    odd.wait_said("comes and goes over and over", timeout_s=90)
     end = time.monotonic() + 40
     while device.connects < 13:
         assert time.monotonic() < end, f"reset {device.connects - 1} times\n{odd.journal()}"

@@ -160,6 +160,22 @@ async def test_what_is_plugged_in_before_is_attached_before_it_says_that_it_watc
 
 
 @watching
+async def test_what_was_done_is_told_before_the_next_look(watched):
+    look = watched.watch._look
+
+    def look_slowly(*what):
+        if watched.machine.has("right"):
+            time.sleep(1.0)
+        return look(*what)
+
+    watched.watch._look = look_slowly
+    watched.told.clear()
+    watched.plug("8", KEYBOARD)
+    await watched.until(lambda: watched.machine.has("right") == {"8"})
+    await watched.until(lambda: watched.has(Attached), limit_s=0.8)
+
+
+@watching
 async def test_a_replug_takes_the_stale_entry_out_and_puts_the_new_device_in(watched):
     watched.unplug("7")
     await watched.until(lambda: not watched.machine.domains["left"].entries)
@@ -278,7 +294,8 @@ async def test_a_connection_that_ended_without_a_word_is_made_anew(watched):
 async def test_a_guests_own_connection_that_ended_is_made_anew_for_the_next_try(watched):
     for hand in watched.watch._hands.values():
         hand._connection.isAlive = lambda: 0
-        hand._connection.lookupByUUIDString = ended
+        for domain in hand._domains.values():
+            domain.XMLDesc = ended
     watched.unplug("7")
     watched.plug("7", KEYBOARD)
     await watched.until(lambda: watched.has(Refused))
