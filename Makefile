@@ -53,7 +53,7 @@ test: $(VENV)/ready  ## all tests, the lab's included (PC=trixie, bookworm or fo
 	else exit $$status; fi
 
 soak: $(VENV)/ready  ## what takes longer than a CI run wants
-	$(PYTHON) -m pytest -q -m soak --pc $(PC)
+	$(PYTHON) -m pytest -q -m soak --pc $(PC) --record docs/soak.md
 
 demo: $(VENV)/ready  ## two people, one PC, in software: the whole story
 	$(PYTHON) examples/two-seat-gaming-pc/demo.py

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import recorded
+from tests.record import Recorder
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -15,12 +16,18 @@ def pytest_addoption(parser):
     parser.addoption(
         "--rewrite-golden", action="store_true", help="write golden files anew; review the diff"
     )
+    parser.addoption("--record", metavar="PAGE", help="write what each test did on this page")
     parser.addoption(
         "--pc",
         default="trixie",
         choices=("trixie", "bookworm", "forky"),
         help="the Debian release that the lab's PC runs",
     )
+
+
+def pytest_configure(config):
+    if page := config.getoption("--record"):
+        config.pluginmanager.register(Recorder(Path(page), config.getoption("--pc")))
 
 
 @pytest.fixture
