@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,9 @@ from phyllome_seat.model.plan import plan  # noqa: E402
 from phyllome_seat.system.scan import scan  # noqa: E402
 from phyllome_seat.system.sysfs import Sysfs  # noqa: E402
 from tests.bench import measure  # noqa: E402
+from tests.bench.bench_watch import measure_watch  # noqa: E402
 from tests.bench.big_tree import make_big_tree, wish_for  # noqa: E402
+from tests.bench.row import Row  # noqa: E402
 
 MACHINE = ROOT.parent / "shared/data/machines/HP_ELITEBOOK_835_13_INCH_G10.tar.xz"
 RECORDED = ROOT.parent / "shared/data/machines/NVIDIA_DGX_STATION.tar.xz"
@@ -41,29 +42,6 @@ DESCRIPTION = ROOT / "examples/two-seat-gaming-pc/pc.yaml"
 COMMAND = Path(sys.prefix) / "bin/phyllome-seat"
 BLOCKS = 100  # 1,000 functions and 4,000 USB devices
 TODAY = " + ".join(" ".join(argv) for argv in measure.TODAY.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One thing measured; without a limit it is shown only, without a value it was not run."""
-
-    what: str
-    value: float | None
-    limit: float | None
-    unit: str = "x"
-
-    @property
-    def verdict(self) -> str:
-        if self.value is None:
-            return "NOT RUN"
-        if self.limit is None:
-            return ""
-        return "holds" if self.value <= self.limit else "MISSED"
-
-    def __str__(self) -> str:
-        value = "" if self.value is None else f"{self.value:.2f} {self.unit}"
-        limit = "" if self.limit is None else f"{self.limit:g} {self.unit}"
-        return f"{self.what:76} {value:>10} {limit:>8}  {self.verdict}".rstrip()
 
 
 def main() -> int:
@@ -84,6 +62,7 @@ def main() -> int:
 def rows(*, lab: bool) -> Iterator[Row]:
     """Measure one thing after the other."""
     yield from compare_machine("PC", measure_in_pc() if lab else None, limited=True)
+    yield from measure_watch(DESCRIPTION if lab else None, _say)
     yield from compare_machine("here", measure_here(), limited=False)
     yield measure_recorded()
     yield from measure_propose()

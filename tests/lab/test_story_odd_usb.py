@@ -15,7 +15,7 @@ from phyllome_seat.lab.description import UsbKind, UsbThing
 from tests.lab.conftest import EXAMPLE
 from tests.lab.test_story_watch import OF_THE_EXAMPLE, SOCKETS, Desk, seat_file
 
-# Not seen to hold yet: nobody had a PC free for it.
+# For their length: the last was not seen to hold (ARCHITECTURE.md, where things stand).
 pytestmark = [pytest.mark.lab, pytest.mark.soak]
 
 
