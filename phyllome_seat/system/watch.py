@@ -261,7 +261,8 @@ class Watch:
         """Look, compare, and begin what is to be done, under the lock."""
         self._is_due, self._again_s = False, None
         libvirt = self._libvirt
-        stale, self._stale = self._stale, set()
+        # one that is busy is read when it is done: it may hang, and reading it then does too
+        stale, self._stale = self._stale - self._busy.keys(), self._stale & self._busy.keys()
         try:
             if self._lock is None:
                 self._lock = await _take(self._state.lock("phyllome-seat watch", _LOCK_S))

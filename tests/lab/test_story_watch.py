@@ -399,7 +399,7 @@ def test_a_hub_with_four_devices_goes_and_comes_at_once(desk):
     desk.wait_right()
 
 
-@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+@pytest.mark.soak  # for its length: it held
 def test_what_the_guest_may_not_open_is_tried_again_and_the_rest_goes_on(desk):
     desk.fill()
     desk.pull("left")
@@ -422,7 +422,7 @@ def test_what_the_guest_may_not_open_is_tried_again_and_the_rest_goes_on(desk):
     desk.type_everywhere()
 
 
-@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+@pytest.mark.soak  # for its length: it held
 def test_a_guest_without_a_free_port_gets_the_device_when_there_is_one(desk):
     desk.fill()
     desk.pull("left")

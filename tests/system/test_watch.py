@@ -451,6 +451,38 @@ def test_a_state_that_cannot_be_read_is_said_and_what_is_plugged_in_meanwhile_is
     asyncio.run(run())
 
 
+def test_a_guest_whose_step_hangs_is_not_read_before_that_ends(tmp_path, machine, monkeypatch):  # noqa: F811
+    import threading
+
+    attach, read_guest, go_on = machine.attach, Libvirt.read_guest, threading.Event()
+    right = machine.domains["right"].uuid
+
+    def hang(name, *rest):
+        if name == "right":
+            go_on.wait(5)
+        attach(name, *rest)
+
+    def read_or_hang(self, uuid):
+        if uuid == right:
+            go_on.wait(5)
+        return read_guest(self, uuid)
+
+    async def run():
+        async with Watched(Desk(tmp_path, machine)) as watched:
+            machine.attach = hang
+            monkeypatch.setattr(Libvirt, "read_guest", read_or_hang)
+            watched.plug("8", KEYBOARD)
+            await watched.still()
+            watched.lifecycle("right", STARTED)
+            watched.unplug("7")
+            watched.plug("7", KEYBOARD)
+            await watched.until(lambda: machine.has("left") == {"7"}, limit_s=3.0)
+            go_on.set()
+            await watched.until(lambda: machine.has("right") == {"8"})
+
+    asyncio.run(run())
+
+
 def test_a_guest_that_does_not_answer_is_not_asked_for_the_rest_of_its_steps(
     tmp_path,
     machine,  # noqa: F811
