@@ -48,8 +48,8 @@ test-fast: $(VENV)/ready  ## the tests that need no PC: under two minutes
 test: $(VENV)/ready  ## all tests, the lab's included (PC=trixie, bookworm or forky)
 	@$(PYTHON) -m pytest -q -m 'not soak' --pc $(PC) --durations=40; status=$$?; \
 	if [ $$status = 75 ]; then \
-	  echo "== the emulated PC stood still, as emulated ones do now and then (docs/lab.md): the tests it hit, once more"; \
-	  $(PYTHON) -m pytest -q -m 'not soak' --pc $(PC) --last-failed; \
+	  echo "== the emulated PC died, as emulated ones do now and then (docs/lab.md): the stories it cut short, once more"; \
+	  $(PYTHON) -m pytest -q -m 'not soak' --pc $(PC) --failed-files; \
 	else exit $$status; fi
 
 soak: $(VENV)/ready  ## what takes longer than a CI run wants

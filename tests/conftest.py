@@ -16,6 +16,11 @@ def pytest_addoption(parser):
     parser.addoption(
         "--rewrite-golden", action="store_true", help="write golden files anew; review the diff"
     )
+    parser.addoption(
+        "--failed-files",
+        action="store_true",
+        help="only files in which a test failed last time, whole: a story is told in order",
+    )
     parser.addoption("--record", metavar="PAGE", help="write what each test did on this page")
     parser.addoption(
         "--pc",
@@ -28,6 +33,14 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if page := config.getoption("--record"):
         config.pluginmanager.register(Recorder(Path(page), config.getoption("--pc")))
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--failed-files"):
+        failed = {name.partition("::")[0] for name in config.cache.get("cache/lastfailed", {})}
+        again = [item for item in items if item.nodeid.partition("::")[0] in failed]
+        config.hook.pytest_deselected(items=[item for item in items if item not in again])
+        items[:] = again
 
 
 @pytest.fixture

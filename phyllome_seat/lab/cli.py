@@ -153,7 +153,13 @@ def _down(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace, description: Path) -> Pc:
     with Progress() as say:
-        return Pc.open(read_description(description), release=args.release, boot=args.boot, say=say)
+        return Pc.open(
+            read_description(description),
+            release=args.release,
+            boot=args.boot,
+            may_restart=True,
+            say=say,
+        )
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

@@ -56,6 +56,10 @@ class AgentError(LabError):
     """QEMU or the PC's guest agent refused a command or did not answer."""
 
 
+class DiedError(AgentError):
+    """The PC restarted or ended while nobody had asked it to."""
+
+
 class CommandError(LabError):
     """A command in the PC ended with a status that was not 0."""
 

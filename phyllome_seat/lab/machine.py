@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,24 @@ class Machine:
     def silence(self) -> str:
         """Returns what can be told from outside of a PC whose agent does not answer."""
         if not self.alive():
-            return f"QEMU ended with {self._process.returncode}: {self._log.read_text()[-2000:]}"
+            return self.last_words()
         try:
             state = self.execute("query-status")["status"]
             looks = [self._where() for _ in range(3)]
         except AgentError as error:
             return f"QEMU's monitor does not answer either: {error}"
         return f"the PC is {state}, its processors at {' then '.join(looks)}"
+
+    def ended(self, within_s: float) -> bool:
+        """Returns whether QEMU is gone by then: its sockets go a moment before it."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(within_s)
+        return not self.alive()
+
+    def last_words(self) -> str:
+        """Returns how QEMU ended; 0 is a PC that restarted or turned itself off."""
+        said = self._log.read_text()[-2000:]
+        return f"the PC ended by itself, QEMU with {self._process.returncode}: {said}"
 
     def _where(self) -> str:
         """Returns where each processor is now: one that stands still has the same twice."""

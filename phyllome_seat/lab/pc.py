@@ -28,7 +28,7 @@ from phyllome_seat.lab.boot import SETTLE_LOADER, Boot
 from phyllome_seat.lab.description import Description
 from phyllome_seat.lab.edid import render_edid
 from phyllome_seat.lab.emulator import emulator
-from phyllome_seat.lab.errors import AgentError, BootError, LabError
+from phyllome_seat.lab.errors import AgentError, BootError, DiedError, LabError
 from phyllome_seat.lab.hands import Hands
 from phyllome_seat.lab.image import image
 from phyllome_seat.lab.layers import TAG, Layer
@@ -55,6 +55,7 @@ class Pc(Hands):
         self._machine: Machine | None = None
         self._agent: Agent | None = None
         self._ready: tuple[Layer, Description] | None = None
+        self._may_restart = False
         self.disks = Path(
             tempfile.mkdtemp(prefix=places.disks_prefix(), dir=places.cache_directory())
         )
@@ -72,11 +73,14 @@ class Pc(Hands):
         release: str = "trixie",
         boot: str = "direct",
         install: bool = True,
+        may_restart: bool = False,
         say: Say = silent,
     ) -> Self:
         """Returns the PC, up and ready. ``boot`` is direct, grub or systemd-boot.
 
         Waits for another PC of this user to end. Without ``install`` this project is not in it.
+        Unless it ``may_restart``, a PC that does so from inside is over: one that crashed must not
+        pass for one that goes on.
         """
         loader = "systemd-boot" if boot == "systemd-boot" else "grub"
         image(release, loader, say)  # may take minutes: not while others wait for their PC
@@ -88,6 +92,8 @@ class Pc(Hands):
             way = Boot(built, boot, acceleration(built.kernel, qemu, say), qemu)
             pc = cls(description, way, say, cleanup)
             pc._become_ready(install)
+            if may_restart:
+                pc._let_restart()
             pc._cleanup = cleanup.pop_all()
         return pc
 
@@ -197,16 +203,19 @@ class Pc(Hands):
     @property
     def machine(self) -> Machine:
         """QEMU; LabError while the PC is off."""
-        if self._machine is None or not self._machine.alive():
+        if self._machine is None:
             raise LabError("the PC is off", hint="power_cycle() turns it on")
+        if not self._machine.alive():
+            raise self._died()
         return self._machine
 
     @property
     def agent(self) -> Agent:
         """The guest agent; LabError while the PC is off."""
-        if self._agent is None or not self.machine.alive():
+        agent = self._agent if self.machine else None
+        if agent is None:
             raise LabError("the PC is off", hint="power_cycle() turns it on")
-        return self._agent
+        return agent
 
     # ── getting there ───────────────────────────────────────────────────────────────────────────
 
@@ -279,6 +288,8 @@ class Pc(Hands):
         layers.make_disks(self.description, self.boot.image.disk, variables, self.disks)
         arguments = self.boot.arguments(self.description, self.disks, self.directory)
         self._machine = Machine(self.boot.emulator, arguments, self.directory, paused=paused)
+        if self._may_restart:
+            self._let_restart()
         self.plugged = {
             thing.id: (controller, thing) for controller, thing in usb_in_order(self.description)
         }
@@ -322,9 +333,25 @@ class Pc(Hands):
 
     def _silent(self, error: AgentError) -> AgentError:
         """Returns the error of an agent that does not answer, with what the PC looks like."""
+        if self._machine is None:
+            return AgentError(f"{error}; the PC is off")
+        if self._machine.ended(within_s=1):
+            return self._died()
         tail = serial_tail(self.directory / "serial.log")
-        what = self._machine.silence() if self._machine else "the PC is off"
-        return AgentError(f"{error}; {what}; the last lines on its serial console:\n{tail}")
+        said = f"the last lines on its serial console:\n{tail}"
+        return AgentError(f"{error}; {self._machine.silence()}; {said}")
+
+    def _died(self) -> DiedError:
+        """Returns the error of a PC that ended, with what it said last."""
+        what = self._machine.last_words() if self._machine else ""
+        tail = serial_tail(self.directory / "serial.log")
+        return DiedError(f"{what}; the last lines on its serial console:\n{tail}")
+
+    def _let_restart(self) -> None:
+        """Lets the PC restart from inside, now and after a power cycle."""
+        self._may_restart = True
+        if self._machine is not None:
+            self._machine.execute("set-action", reboot="reset")
 
     def _close_agent(self) -> None:
         if self._agent is not None:

@@ -148,6 +148,7 @@ def arguments(
     """Returns what follows `qemu-system-x86_64`; ``disks`` and ``sockets`` are directories."""
     return (
         *("-nodefaults", "-no-user-config", "-display", "none", "-name", "phyllome-seat-lab"),
+        *("-action", "reboot=shutdown"),
         *_machine(pc, boot, acceleration),
         *_drives(pc, disks),
         *_sockets(sockets),

@@ -67,6 +67,9 @@ def _check_memory(host: Host, wish: Wish, needs: list[_Need]) -> list[Finding]:
     taken = sum(need.memory_bytes for need in needs if need.page_kib is None)
     kept = wish.host_memory_bytes or _HOST_NEEDS
     total = host.memory.total_kib * 1024
+    made = sum(seat.create.memory_bytes for seat in wish.seats if seat.create)
+    if made + (wish.host_memory_bytes or 0) > total:
+        return found  # assign refuses that already
     if taken + kept > total and wish.seats:
         words = (
             f"guests take {_gib(taken)} and the host needs {_gib(kept)}: there are {_gib(total)}"

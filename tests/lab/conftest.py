@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from phyllome_seat.lab.describe import read_description
-from phyllome_seat.lab.errors import AgentError, BootError
+from phyllome_seat.lab.errors import AgentError, BootError, DiedError
 from phyllome_seat.lab.programs import missing_programs
 
 EXAMPLE = Path(__file__).parents[2] / "examples/two-seat-gaming-pc/pc.yaml"
 _NOT_RUN = pytest.StashKey[str]()
 _FAILED = pytest.StashKey[list[bool]]()
-# What a PC looks like whose emulated processors stand still or whose kernel died of them.
+# What a PC looks like whose emulated processors stand still, or whose kernel died of them.
 _STOOD_STILL = re.compile("its processors at|Oops: int3|Kernel panic")
 EMULATOR_FAULT = 75  # EX_TEMPFAIL of sysexits.h; the Makefile then runs what failed once more
 
@@ -40,6 +40,7 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         lab_error = call.excinfo.errisinstance((AgentError, BootError))
         still = lab_error and _STOOD_STILL.search(str(call.excinfo.value))
+        still = still or call.excinfo.errisinstance(DiedError)
         item.config.stash[_FAILED].append(bool(still))
     return report
 

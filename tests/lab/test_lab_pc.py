@@ -8,7 +8,7 @@ import pytest
 
 from phyllome_seat.lab.description import Disk, UsbKind, UsbThing
 from phyllome_seat.lab.edid import render_edid
-from phyllome_seat.lab.errors import CommandError, CommandTimeoutError, LabError
+from phyllome_seat.lab.errors import CommandError, CommandTimeoutError, DiedError, LabError
 
 pytestmark = pytest.mark.lab
 
@@ -192,6 +192,15 @@ def test_a_disk_more_moves_bus_numbers_over_a_power_cycle(pc):
     assert pc.run("cat /sys/block/vdb/serial").stdout == "extra"
     pc.restore()
     assert pc.address("left") == before[0]
+
+
+def test_a_pc_that_restarts_from_inside_is_over(pc):
+    with pytest.raises(DiedError, match="ended by itself, QEMU with 0"):
+        pc.run("echo b >/proc/sysrq-trigger; sleep 30")
+    with pytest.raises(DiedError):
+        pc.run("true")
+    pc.restore()
+    pc.run("true")
 
 
 def test_a_pc_that_is_off_says_so(pc):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
@@ -12,7 +13,7 @@ from phyllome_seat.model.host_json import parse_host
 from tests.lab.follow import follow
 from tests.lab.story import Story
 
-pytestmark = [pytest.mark.lab, pytest.mark.soak]  # not yet seen to hold
+pytestmark = pytest.mark.lab
 
 SEATS = "/etc/phyllome-seat/seats.yaml"
 ABSTRACTION = "/etc/apparmor.d/local/abstractions/libvirt-qemu"
@@ -47,19 +48,19 @@ BREAKAGES = (
         "of /etc/modules",
     ),
     Breakage(
+        "an id that the host's network card has too",
+        "echo 'options vfio-pci ids={nic}' >/etc/modprobe.d/vfio.conf",
+        ("error", "{nic_address}"),
+        "carries the default route",
+        "delete line 1 of /etc/modprobe.d/vfio.conf",
+    ),
+    Breakage(
         "a setting in a folder that few know",
         "mkdir -p /usr/local/lib/modules-load.d;"
         " echo vfio_virqfd >/usr/local/lib/modules-load.d/x.conf",
         ("warning", "vfio_virqfd"),
         "/usr/local/lib/modules-load.d/x.conf:1",
         "delete line 1 of /usr/local/lib/modules-load.d/x.conf",
-    ),
-    Breakage(
-        "an id that the host's network card has too",
-        "echo 'options vfio-pci ids={nic}' >/etc/modprobe.d/vfio.conf",
-        ("error", "{nic_address}"),
-        "carries the default route",
-        "delete line 1 of /etc/modprobe.d/vfio.conf",
     ),
     Breakage(
         "an id among others that the host's card has too",
@@ -69,10 +70,10 @@ BREAKAGES = (
         "take ,{card} out of line 1 of /etc/modprobe.d/vfio.conf",
     ),
     Breakage(
-        "an id of a USB controller that the host's is a twin of",
+        "an id that takes all USB controllers alike",
         "echo 'options vfio_pci ids={usb}' >/etc/modprobe.d/usb.conf",
-        ("error", "{usb_address}"),
-        "ids={usb} takes it at boot",
+        ("warning", "ids={usb}"),
+        "takes {usb_address}, ",
         "delete line 1 of /etc/modprobe.d/usb.conf",
     ),
     Breakage(
@@ -97,18 +98,18 @@ BREAKAGES = (
         "sudo systemctl enable --now libvirtd.service",
     ),
     Breakage(
-        "libvirt masked",
-        f"{STOP}; {MASK}",
-        ("error", "libvirt"),
-        "leads to /dev/null",
-        "sudo systemctl unmask libvirtd.service libvirtd.socket libvirtd-ro.socket",
-    ),
-    Breakage(
         "KVM for root alone",
         "chmod 0600 /dev/kvm",
         ("error", "/dev/kvm"),
         "mode 0600",
         "sudo udevadm trigger --settle --action=add /dev/kvm",
+    ),
+    Breakage(
+        "libvirt masked",
+        f"{STOP}; {MASK}",
+        ("error", "libvirt"),
+        "leads to /dev/null",
+        "sudo systemctl unmask libvirtd.service libvirtd.socket libvirtd-ro.socket",
     ),
     Breakage(
         "VFIO for root alone",
@@ -184,7 +185,7 @@ def usual(pc):
 
 
 def break_and_cure(pc, breakage, known, always):
-    """Break it, see the one alarm, do what it says, see it gone."""
+    """Break it, see its alarm and no other, and do what it says."""
     pc.run(breakage.make.format(**known))
     alarm = (breakage.alarm[0], breakage.alarm[1].format(**known))
     found = alarms(pc)
@@ -193,8 +194,12 @@ def break_and_cure(pc, breakage, known, always):
     assert breakage.says.format(**known) in words
     assert breakage.fix.format(**known) in fix
     assert not follow(pc, fix), "it takes a boot"
-    left = alarms(pc)
-    assert set(left) == always, left
+
+
+def test_no_two_neighbours_of_the_table_give_one_alarm():
+    """Since that the next alarm is the only one says that the last is gone."""
+    subjects = [breakage.alarm[1] for breakage in BREAKAGES]
+    assert all(one != other for one, other in pairwise(subjects))
 
 
 def test_a_healthy_pc_gives_no_alarm_and_each_breakage_its_own_until_it_is_cured(pc):
@@ -210,23 +215,30 @@ def test_a_healthy_pc_gives_no_alarm_and_each_breakage_its_own_until_it_is_cured
             pc.restore()  # what it left broken is not the next one's
 
     assert not wrong, "\n".join(wrong)
+    assert set(alarms(pc)) == always, alarms(pc)
 
 
 def test_seats_that_want_more_memory_than_the_pc_has_are_told_so_until_they_want_less(pc):
-    story, always = Story(pc), usual(pc)
-    story.prepare()
+    Story(pc).prepare()
+    # its two guests have a processor each of the two there are
+    always = usual(pc) | {("warning", "processors")}
     fits = pc.get(SEATS).decode()
     assert set(alarms(pc)) == always, alarms(pc)
 
-    pc.put(SEATS, fits.replace("memory: 384MiB", "memory: 6GiB"))
-    found = alarms(pc)
-    assert set(found) - always == {("error", "memory")}, found
-    assert found["error", "memory"][1].startswith(f"give the guests less memory in {SEATS}")
+    # more than there is, by the guests to create; then together with the guest that is there
+    for size, alarm, way_out in (
+        ("6GiB", ("error", "seats"), "make `memory` smaller"),
+        ("2600MiB", ("error", "memory"), f"give the guests less memory in {SEATS}"),
+    ):
+        pc.put(SEATS, fits.replace("memory: 384MiB", f"memory: {size}"))
+        found = alarms(pc)
+        assert set(found) - always == {alarm}, found
+        assert way_out in " ".join(found[alarm]), found
     pc.put(SEATS, fits)
     assert set(alarms(pc)) == always
 
 
-# soak: two boots by firmware and boot loader take minutes
+@pytest.mark.soak  # two boots by firmware and boot loader take minutes
 def test_an_iommu_that_is_off_is_on_again_after_what_check_says(open_pc, two_seats):
     with open_pc(two_seats, boot="grub") as pc:
         always = usual(pc)
