@@ -46,11 +46,13 @@ test-fast: $(VENV)/ready  ## the tests that need no PC: under two minutes
 	TMPDIR=$(MEMORY) $(PYTHON) -m pytest -q -m 'not lab and not soak'
 
 test: $(VENV)/ready  ## all tests, the lab's included (PC=trixie, bookworm or forky)
-	@$(PYTHON) -m pytest -q -m 'not soak' --pc $(PC) --durations=40; status=$$?; \
-	if [ $$status = 75 ]; then \
+	@test="$(PYTHON) -m pytest -q -m 'not soak' --pc $(PC)"; \
+	eval $$test --durations=40; status=$$?; \
+	for again in 1 2 3; do \
+	  [ $$status = 75 ] || break; \
 	  echo "== the emulated PC died, as emulated ones do now and then (docs/lab.md): the stories it cut short, once more"; \
-	  $(PYTHON) -m pytest -q -m 'not soak' --pc $(PC) --failed-files; \
-	else exit $$status; fi
+	  eval $$test --failed-files; status=$$?; \
+	done; exit $$status
 
 soak: $(VENV)/ready  ## what takes longer than a CI run wants
 	$(PYTHON) -m pytest -q -m soak --pc $(PC) --record docs/soak.md
