@@ -331,7 +331,8 @@ class Guest:
     ``seat`` is from our metadata, None when the domain is not (yet) a seat's. ``xml`` is the
     inactive definition without secrets. ``state`` in libvirt's words: running, paused, shut off.
     ``usb_free`` is how many USB devices it can still take, None while it is off or where its
-    controllers are of a kind whose ports nobody knows.
+    controllers are of a kind whose ports nobody knows; ``usb_bus`` is the bus the next one must be
+    asked for, None where libvirt's own choice is right.
     """
 
     name: str
@@ -342,6 +343,7 @@ class Guest:
     hostdevs: tuple[Hostdev, ...] = ()
     xml: str = ""
     usb_free: int | None = None
+    usb_bus: int | None = None
 
     @property
     def is_running(self) -> bool:

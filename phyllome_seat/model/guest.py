@@ -11,7 +11,7 @@ from phyllome_seat.model.address import PciAddress, UsbId
 from phyllome_seat.model.devices import Guest, Hostdev
 from phyllome_seat.model.domain_xml import ALIAS_PREFIX, find_ours, parse_domain
 from phyllome_seat.model.errors import AddressError
-from phyllome_seat.model.guest_ports import count_free
+from phyllome_seat.model.guest_ports import count_free, find_bus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def parse_guest(xml: str, *, state: str, live_xml: str | None = None) -> Guest:
     domain = parse_domain(xml)
     ours = find_ours(domain)
     hostdevs = _hostdevs(domain, live=False)
-    usb_free = None
+    usb_free = usb_bus = None
     if live_xml is not None:
         live = parse_domain(live_xml)
         hostdevs += _hostdevs(live, live=True)
-        usb_free = count_free(live)
+        usb_free, usb_bus = count_free(live), find_bus(live)
     return Guest(
         name=domain.findtext("name", ""),
         uuid=domain.findtext("uuid", ""),
@@ -41,6 +41,7 @@ def parse_guest(xml: str, *, state: str, live_xml: str | None = None) -> Guest:
         hostdevs=hostdevs,
         xml=xml,
         usb_free=usb_free,
+        usb_bus=usb_bus,
     )
 
 
@@ -56,6 +57,7 @@ def parse_live(domain: Element) -> Guest | None:
         domain.findtext("uuid", ""),
         state="running",
         hostdevs=_hostdevs(domain, live=True),
+        usb_bus=find_bus(domain),
     )
 
 

@@ -1,6 +1,7 @@
 """Which files got a new content: inotify(7), for which the standard library has nothing.
 
-Folders are listened to, not files: an editor, and we, write a new file and give it the name.
+Folders are listened to, not files: an editor, and we, write a new file and give it the name. Of a
+symbolic link those are its own and that of the file it leads to.
 """
 
 from __future__ import annotations
@@ -24,15 +25,20 @@ class FileEvents:
 
     def __init__(self, paths: Iterable[str]) -> None:
         """Begin to listen. Raises OSError where the kernel has no more of these to give."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd < 0:
             raise OSError(number := ctypes.get_errno(), os.strerror(number), "inotify_init1")
         self._paths: dict[tuple[int, str], str] = {}
         for path in paths:
-            folder, name = os.path.split(path)
+            self._listen(path)
+
+    def _listen(self, path: str) -> None:
+        """Listen to a path's folders; those that are listened to already stay as they are."""
+        for place in dict.fromkeys((path, os.path.realpath(path))):
+            folder, name = os.path.split(place)
             mask = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _ONLYDIR
-            watch = libc.inotify_add_watch(self._fd, os.fsencode(folder or "."), mask)
+            watch = self._libc.inotify_add_watch(self._fd, os.fsencode(folder or "."), mask)
             if watch >= 0:
                 self._paths[watch, name] = path
 
@@ -51,6 +57,8 @@ class FileEvents:
             try:
                 content = os.read(self._fd, 65536)
             except BlockingIOError:
+                for path in found:  # a link may lead elsewhere now
+                    self._listen(path)
                 return tuple(found)
             place = 0
             while place < len(content):

@@ -20,7 +20,6 @@ from phyllome_seat.model.devices import Guest, Hostdev
 from phyllome_seat.model.domain_xml import parse_domain
 from phyllome_seat.model.errors import ApplyError
 from phyllome_seat.model.guest import parse_guest, parse_live
-from phyllome_seat.model.guest_ports import find_bus
 from phyllome_seat.model.guest_usb import (
     has_alias,
     has_usb,
@@ -34,8 +33,6 @@ from phyllome_seat.system.limit import NoAnswerError, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
     from phyllome_seat.model.step import UsbStep
 
 T = TypeVar("T")
@@ -43,6 +40,7 @@ Domain = Any  # libvirt.virDomain: the binding has no types
 
 URI = "qemu:///system"
 LIMIT_S = 30.0
+FOREVER = float("inf")
 START_LIMIT_S = 180.0  # all of a guest's memory is pinned when it starts with a PCI device
 _ASK_AGAIN_S = 10.0  # a guest that is still booting misses the first press of its power button
 _POLL_S = 0.25
@@ -131,15 +129,29 @@ class Libvirt:
         guests = (self._read(domain) for domain in domains)
         return tuple(sorted((g for g in guests if g is not None), key=lambda g: g.name))
 
-    def read_guest(self, uuid: str) -> Guest | None:
-        """Return one domain, None where it is gone."""
+    def list_guests(self) -> tuple[str, ...]:
+        """Return the UUID of every domain; none of them is asked for."""
+        domains = self._asked("libvirt", "listing", lambda: self._connection.listAllDomains(0))
+        return tuple(domain.UUIDString() for domain in domains)
+
+    def read_guest(self, uuid: str, *, limit_s: float | None = None) -> Guest | None:
+        """Return one domain, None where it is gone.
+
+        A domain whose QEMU hangs in a call of anybody's may not be read before that ends: it is
+        waited for `limit_s`, which may be FOREVER, and the connection serves others meanwhile.
+        """
+        look_up = partial(self._by_uuid_or_none, uuid)
+        domain = self._ask("looking up", look_up, limit_s=limit_s)
+        return None if domain is None else self._read(domain, limit_s=limit_s)
+
+    def _by_uuid_or_none(self, uuid: str) -> Domain:
         try:
-            domain = self._ask("looking up", lambda: self._connection.lookupByUUIDString(uuid))
+            return self._connection.lookupByUUIDString(uuid)
         except self._libvirt.libvirtError as error:
             if error.get_error_code() == self._libvirt.VIR_ERR_NO_DOMAIN:
                 return None
+            self._check_alive(error)
             raise GuestError(uuid, str(error)) from error
-        return self._read(domain)
 
     def listen(
         self,
@@ -184,7 +196,7 @@ class Libvirt:
         xml: str = self._asked(domain.name(), "reading", lambda: domain.XMLDesc(flags))
         return xml
 
-    def _read(self, domain: Domain) -> Guest | None:
+    def _read(self, domain: Domain, *, limit_s: float | None = None) -> Guest | None:
         def read() -> Guest:
             state, _ = domain.state()
             live = domain.XMLDesc(0) if domain.isActive() else None
@@ -193,7 +205,7 @@ class Libvirt:
             return parse_guest(xml, state=word, live_xml=live)
 
         try:
-            return self._ask("reading", read)
+            return self._ask("reading", read, limit_s=limit_s)
         except self._libvirt.libvirtError as error:
             if error.get_error_code() == self._libvirt.VIR_ERR_NO_DOMAIN:
                 return None
@@ -270,22 +282,23 @@ class Libvirt:
 
     # -- USB ---------------------------------------------------------------------------------------
 
-    def do_usb(self, step: UsbStep) -> str | None:
+    def do_usb(self, step: UsbStep, known: Guest | None = None) -> str | None:
         """Do one step of `reconcile`; return None when the guest is as it says, else why not.
 
-        *errors*: NoAnswerError, NoLibvirtError.
+        `known` is the guest as it was read a moment ago, so that it is not read again before the
+        first try. *errors*: NoAnswerError, NoLibvirtError.
         """
         try:
             if step.uuid not in self._domains:  # libvirt finds a domain by its UUID each time
                 self._domains[step.uuid] = self._by_uuid(step.uuid)
             domain = self._domains[step.uuid]
             if isinstance(step, AttachUsb):
-                return self._attach(domain, step)
+                return self._attach(domain, step, known)
             return self._detach(domain, step.alias)
         except GuestError as error:
             return str(error)
 
-    def _attach(self, domain: Domain, step: AttachUsb) -> str | None:
+    def _attach(self, domain: Domain, step: AttachUsb, known: Guest | None) -> str | None:
         """Attach, judging by what the running guest has and not by what libvirt answers: one code
         is "gone", "no free port", and nothing at all, for its look at USB fails when any device
         goes meanwhile.
@@ -293,23 +306,23 @@ class Libvirt:
         why = why_not(step.device)
         if why is not None:
             return why
-        live = self._read_live(domain)
+        is_known = known is not None and known.is_running
+        guest = known if is_known else self._read_live(domain)
         for pause_s in (0.0, *_RETRIES_S):
-            if live is None:
+            if guest is None:
                 return "its guest is off"
-            guest, whole = live
             if has_usb(guest, step.device):
                 return None
             time.sleep(pause_s)
-            xml = render_usb(step.device, self._free_alias(guest, step), find_bus(whole))
+            xml = render_usb(step.device, self._free_alias(guest, step), guest.usb_bus)
             attach = partial(domain.attachDeviceFlags, xml, self._libvirt.VIR_DOMAIN_AFFECT_LIVE)
             try:
                 self._ask("attaching", attach)
                 why = "libvirt took it and the guest has it not"
             except self._libvirt.libvirtError as error:
                 why = str(error)
-            live = self._read_live(domain)
-        return None if live is not None and has_usb(live[0], step.device) else why
+            guest = self._read_live(domain)
+        return None if guest is not None and has_usb(guest, step.device) else why
 
     def _free_alias(self, guest: Guest, step: AttachUsb) -> str:
         said = parse_alias(step.alias)
@@ -324,8 +337,8 @@ class Libvirt:
         why = "libvirt said it went and the guest has it still"
         end = time.monotonic() + _DETACH_S
         is_asked, pause_s = False, _USB_POLL_S
-        while (live := self._read_live(domain)) is not None:
-            if not has_alias(live[0], alias):
+        while (guest := self._read_live(domain)) is not None:
+            if not has_alias(guest, alias):
                 return None
             if time.monotonic() >= end:
                 return why
@@ -340,16 +353,15 @@ class Libvirt:
             pause_s = min(pause_s * 1.5, _USB_POLL_MOST_S)
         return None  # a guest that is off has nothing
 
-    def _read_live(self, domain: Domain) -> tuple[Guest, Element] | None:
-        """Return a guest that runs and its live XML, None of one that is off or gone."""
+    def _read_live(self, domain: Domain) -> Guest | None:
+        """Return a guest that runs, as its live XML has it, None of one that is off or gone."""
         try:
-            whole = parse_domain(self._ask("reading", lambda: domain.XMLDesc(0)))
+            xml = self._ask("reading", lambda: domain.XMLDesc(0))
         except self._libvirt.libvirtError as error:
             if error.get_error_code() == self._libvirt.VIR_ERR_NO_DOMAIN:
                 return None
             raise GuestError(domain.name(), f"reading: {error}") from error
-        guest = parse_live(whole)
-        return None if guest is None else (guest, whole)
+        return parse_live(parse_domain(xml))
 
     def stop(self, name: str, timeout_s: float = 60.0, *, force: bool = False) -> bool:
         """Press the guest's power button and return whether it is off within `timeout_s`.
@@ -423,6 +435,8 @@ class Libvirt:
             raise NoLibvirtError(f"{self.uri}: lost: an earlier question was not answered")
         limit = self.limit_s if limit_s is None else limit_s
         try:
+            if limit == FOREVER:
+                return call()
             return within(limit, f"libvirt ({self.uri})", what, call, hint="look at its journal")
         except NoAnswerError:
             self._lost = True

@@ -35,6 +35,7 @@ class UsbNow:
         self.sysfs = sysfs
         self._host: Host | None = None
         self._is_old = True
+        self.new: frozenset[str] = frozenset()  # what was read one by one the last time
         self._changed: set[str] = set()
         self._gone: set[str] = set()  # what was plugged there has gone, and nothing has come since
         self._arriving: dict[str, float] = {}
@@ -91,7 +92,8 @@ class UsbNow:
         host = scan(self.sysfs) if self._host is None or self._is_old else self._host
         is_whole, self._is_old = host is not self._host, False
         usb, has_hub = host.usb, is_whole
-        for name in () if is_whole else changed:
+        self.new = frozenset(() if is_whole else changed)
+        for name in self.new:
             device = read_usb_device(self.sysfs, name)
             before = next((d for d in usb if d.sysname == name and not d.remembered), None)
             has_hub |= any(d is not None and d.is_hub for d in (before, device))

@@ -4,8 +4,8 @@ The same four as everywhere, begun by an event. The comparison is always whole a
 from the last one, so a lost event costs a moment and no device. It has the lock while it compares
 and does, as `apply` and `attach` have it, and not while it sleeps.
 
-Steps of one guest are done one after the other, in a thread and on a connection of the guest's own:
-one that hangs delays no other, and the first to suffer is its own connection.
+Steps of one guest are done one after the other, in a thread and on a connection of the guest's own,
+and each guest is read in a thread of its own: one that hangs delays no other.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import asyncio
 import os
 import time
 from collections import deque
+from functools import partial
 
 from phyllome_seat.model.assign_usb import assign_usb
 from phyllome_seat.model.errors import LockedError, PhyllomeSeatError
@@ -39,8 +40,9 @@ from phyllome_seat.model.watch_event import (
     UdevOverrun,
     Watching,
 )
+from phyllome_seat.system.apart import apart
 from phyllome_seat.system.files import read_file
-from phyllome_seat.system.guests import Libvirt, NoLibvirtError
+from phyllome_seat.system.guests import FOREVER, Libvirt, NoLibvirtError
 from phyllome_seat.system.limit import NoAnswerError
 from phyllome_seat.system.listen import (
     Connected,
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
 SEAT_FILE = "/etc/phyllome-seat/seats.yaml"
 _RETRIES_S = (1.0, 4.0, 15.0, 60.0)  # after those that `guests` makes by itself, within 1.3 s
 _LEAST_S = 0.2  # from one comparison to the next where only time goes on, then twice that
+_READ_S = 1.0  # how long a look waits for a guest to be read
 _LOCK_S, _LOCKED_S = 10.0, 1.0  # to wait for the lock, and then not to
 _TROUBLE_S = 30.0  # until a comparison that failed is tried again
 
@@ -117,6 +120,8 @@ class Watch:
         self._stale: set[str] = set()  # of those, to be read again
         self._hands: dict[str, Libvirt] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._reading: dict[str, asyncio.Task[None]] = {}
+        self._late: set[str] = set()  # of those, whom the look did not wait for
         self._lock: Lock | None = None
         self._failed: dict[tuple[object, ...], tuple[int, float | None]] = {}
         self._told_guests: dict[str, Guest] = {}
@@ -261,14 +266,13 @@ class Watch:
         """Look, compare, and begin what is to be done, under the lock."""
         self._is_due, self._again_s = False, None
         libvirt = self._libvirt
-        # one that is busy is read when it is done: it may hang, and reading it then does too
-        stale, self._stale = self._stale - self._busy.keys(), self._stale & self._busy.keys()
         try:
             if self._lock is None:
                 self._lock = await _take(self._state.lock("phyllome-seat watch", _LOCK_S))
-            result = await asyncio.to_thread(self._look, libvirt, stale)
+            if libvirt is not None:
+                await self._read_guests(libvirt, listening)
+            result = await asyncio.to_thread(self._look)
         except LockedError:  # nothing is wrong: whoever has it says so
-            self._stale |= stale
             self._again_s = time.time() + _LOCKED_S
         except (PhyllomeSeatError, OSError) as error:
             if isinstance(error, (NoAnswerError, NoLibvirtError)) and libvirt is not None:
@@ -289,12 +293,11 @@ class Watch:
             self._lock.__exit__(None, None, None)
             self._lock = None
 
-    def _look(self, libvirt: Libvirt | None, stale: set[str]) -> Reconciled:
-        """Read what has changed and compare: in a thread, for libvirt may be long."""
+    def _look(self) -> Reconciled:
+        """Read what has changed and compare: in a thread, for a device may be long."""
         now_s = time.time()
         if self._usb.read(now_s):
             self._assignment = None
-        self._read_guests(libvirt, stale)
         host, again_s = self._usb.host(now_s)
         known = None if self._guests is None else tuple(self._guests.values())
         host = replace(host, guests=known)
@@ -303,9 +306,12 @@ class Watch:
             self._says.extend(Trouble(words) for words in vain if words not in self._vain)
             self._vain = frozenset(vain)
         lending = self._state.read_lending()
+        # what has just come is most likely wanted: it is compared once
+        new = [device for device in host.usb if device.sysname in self._usb.new]
+        host = self._usb.with_needs(host, new) if new else host
         result = reconcile(self._assignment, host, lending, now_s)
         wanted = [step.device for step in result.steps if isinstance(step, AttachUsb)]
-        if wanted:
+        if not all(device in new for device in wanted):
             host = self._usb.with_needs(host, wanted)
             result = reconcile(self._assignment, host, lending, now_s)
         if result.lending != lending:
@@ -313,21 +319,46 @@ class Watch:
         self._interest = Interest(self._assignment, result)
         return replace(result, again_s=_earliest(result.again_s, again_s))
 
-    def _read_guests(self, libvirt: Libvirt | None, stale: set[str]) -> None:
-        if libvirt is None:
-            return
+    async def _read_guests(self, libvirt: Libvirt, listening: Listening) -> None:
+        """Read the guests that may have changed, each in a thread of its own.
+
+        One that does not answer soon is as it was until it does; then all is compared again. One
+        whose steps are done is read when they are.
+        """
         if self._guests is None:
-            self._guests = {guest.uuid: guest for guest in libvirt.read_guests()}
-        elif stale:
-            after = dict(self._guests)
-            for uuid in stale:
-                guest = libvirt.read_guest(uuid)
-                after.pop(uuid, None)
-                if guest is not None:
-                    after[uuid] = guest
-            self._guests = after
-        self._say_guests(self._told_guests, self._guests)
-        self._told_guests = self._guests
+            uuids = await asyncio.to_thread(libvirt.list_guests)
+            self._guests, self._stale = {}, {*uuids, *self._stale}
+        stale = self._stale - self._busy.keys() - self._reading.keys()
+        self._stale -= stale
+        for uuid in stale:
+            self._reading[uuid] = asyncio.create_task(self._read_guest(libvirt, uuid, listening))
+        tasks = {uuid: self._reading[uuid] for uuid in stale}
+        if tasks:
+            done, late = await asyncio.wait(tasks.values(), timeout=_READ_S)
+            self._late |= {uuid for uuid, task in tasks.items() if task in late}
+            for task in done:
+                task.result()
+        if self._guests is not None:
+            unknown = {u: guest for u, guest in self._told_guests.items() if u in self._reading}
+            self._say_guests(self._told_guests, {**unknown, **self._guests})
+            self._told_guests = {**unknown, **self._guests}
+
+    async def _read_guest(self, libvirt: Libvirt, uuid: str, listening: Listening) -> None:
+        try:
+            guest = await apart(partial(libvirt.read_guest, uuid, limit_s=FOREVER))
+            if libvirt is self._libvirt and self._guests is not None:
+                others = {key: one for key, one in self._guests.items() if key != uuid}
+                self._guests = others if guest is None else {**others, uuid: guest}
+        except (PhyllomeSeatError, OSError) as error:
+            if uuid not in self._late:
+                raise
+            self._says.append(Trouble(str(error)))
+        finally:
+            del self._reading[uuid]
+            if uuid in self._late:
+                self._late.discard(uuid)
+                self._is_due = True
+                listening.wake()
 
     def _say_guests(self, before: dict[str, Guest], after: dict[str, Guest]) -> None:
         for uuid in dict.fromkeys((*before, *after)):
@@ -358,7 +389,7 @@ class Watch:
                 again_s = _earliest(again_s, at_s)
         for uuid, steps in by_guest.items():
             # what was done while this was compared is not in it: it is compared again
-            if uuid not in self._busy and uuid not in self._stale:
+            if not any(uuid in one for one in (self._busy, self._reading, self._stale)):
                 self._busy[uuid] = asyncio.create_task(self._do(uuid, steps, listening))
         if again_s is not None and (again_s > now_s or not self._busy):
             # a time that has come while steps are done is looked at when they are
@@ -385,11 +416,12 @@ class Watch:
         Where the guest does not answer, what is left of its steps would not be answered either.
         """
         left = deque(steps)
+        known = (self._guests or {}).get(uuid)  # as it was compared, until the first step is done
         try:
             while left:
                 step, began = left.popleft(), time.monotonic()
                 try:
-                    why = await asyncio.to_thread(self._do_step, uuid, step)
+                    why = await asyncio.to_thread(self._do_step, uuid, step, known)
                 except (PhyllomeSeatError, OSError) as error:
                     self._hands.pop(uuid, None)
                     why = str(error)
@@ -397,6 +429,7 @@ class Watch:
                         while left:
                             self._tell(left.popleft(), why, 0.0)
                 self._tell(step, why, time.monotonic() - began)
+                known = None
         finally:
             del self._busy[uuid]
             self._stale.add(uuid)
@@ -404,11 +437,11 @@ class Watch:
             self._is_due = True
             listening.wake()
 
-    def _do_step(self, uuid: str, step: UsbStep) -> str | None:
+    def _do_step(self, uuid: str, step: UsbStep, known: Guest | None) -> str | None:
         libvirt = self._hands.get(uuid)
         if libvirt is None:
             libvirt = self._hands[uuid] = Libvirt(self._uri).__enter__()
-        return libvirt.do_usb(step)
+        return libvirt.do_usb(step, known)
 
     def _tell(self, step: UsbStep, why: str | None, took_s: float) -> None:
         key = find_key(step)

@@ -36,17 +36,26 @@ exec /usr/bin/virsh -q attach-device left /run/attach.xml --live
 """
 _MONITOR = re.compile(r"(KERNEL|UDEV) *\[([\d.]+)\] +(\w+) +(\S+) ")
 OURS, THEIRS = "2", "4"  # sockets of the host's controller: seat left's, and nobody's
+# The call that libvirt's event loop sleeps in, by /proc/PID/task/*/syscall; asyncio's is epoll's.
+POLL = "7"
 _KEYS = ((OURS, "KERNEL", "add"), (OURS, "KERNEL", "bind"), (OURS, "UDEV", "bind"))
 OWN = "PC: a plug: own time from udev's bind to attached"
 ROWS = {
     "own": (f"{OWN} / libvirt's call", 0.10, "x"),
     "script": (f"{OWN} / the script's", 1 / 3, "x"),
     "own_s": (OWN, None, "s"),
+    "told_s": ("PC: the same until it was read back and told", None, "s"),
     "script_s": ("PC: the same of a udev rule with a script with virsh", None, "s"),
     "whole": ("PC: a plug: from the kernel's uevent to attached", None, "s"),
     "call": ("PC: a plug: of that libvirt's call", None, "s"),
     "whole_script": ("PC: a plug by the script: from the kernel's uevent to attached", None, "s"),
     "idle": ("PC: wakeups of the idle service in five minutes, all threads", 1, ""),
+    "asked": (
+        "PC: the same with libvirtd's keepalive, as Debian sets it",
+        None,
+        "",
+    ),
+    "asked_own": ("PC: of these in threads that are not libvirt's", None, ""),
     "memory": ("PC: memory of the service / Python with libvirt and pyudev imported", 1.5, "x"),
     "event": ("PC: an event of no seat's device / pyudev receiving it", 2, "x"),
 }
@@ -125,9 +134,7 @@ class _Bench:
         for what in ("monitor", "watch", "added"):
             self.stop(what)
         self.pc.run("rm /etc/udev/rules.d/99-attach.rules; udevadm control --reload")
-        return _times(
-            self.pc.get("/run/u").decode(), self.lines("watch"), self.lines("added")[1::2]
-        )
+        return _times(self.pc.get("/run/u").decode(), self.lines("watch"), self.lines("added"))
 
     def _plug_ours(self, number: int) -> None:
         self.desk.plug("left")
@@ -165,11 +172,19 @@ class _Bench:
         after = [self._cpu_ns(unit) for unit in ("phyllome-seat-watch", "bench-receive")]
         ours_ns, theirs_ns = (b - a for a, b in zip(before, after, strict=True))
         memory = self._resident_kib(own) / self._resident_kib(bare)
-        time.sleep(5)
-        switches = self._switches(own)
-        time.sleep(IDLE_S)
-        idle = self._switches(own) - switches
-        return {"event": ours_ns / theirs_ns, "memory": memory, "idle": idle}
+        asked = self._wakeups(own)
+        # What Debian's libvirtd asks its clients by itself; the service asks nobody.
+        self.pc.run("echo 'keepalive_interval = -1' >>/etc/libvirt/libvirtd.conf")
+        self.pc.run("systemctl restart libvirtd")
+        self.desk.wait_said("libvirt is there", timeout_s=120)
+        idle = self._wakeups(own)
+        return {
+            "event": ours_ns / theirs_ns,
+            "memory": memory,
+            "idle": sum(idle.values()),
+            "asked": sum(asked.values()),
+            "asked_own": sum(n for call, n in asked.items() if call != POLL),
+        }
 
     def _plug_for_nobody(self, times: int) -> None:
         """Plug something into a socket of the host's."""
@@ -191,10 +206,22 @@ class _Bench:
         paths = f"/proc/{self._pid(unit)}/task/*/schedstat"
         return sum(int(line.split()[0]) for line in self.pc.run(f"cat {paths}").stdout.splitlines())
 
-    def _switches(self, pid: int) -> int:
-        """Return the context switches of all threads: each wakeup has one, when it ends."""
-        status = self.pc.run(f"grep -h ctxt_switches /proc/{pid}/task/*/status").stdout
-        return sum(int(line.split()[1]) for line in status.splitlines())
+    def _wakeups(self, pid: int) -> dict[str, int]:
+        """Return how often threads wake up while nothing happens, by the call they sleep in."""
+        time.sleep(5)
+        before = self._switches(pid)
+        time.sleep(IDLE_S)
+        return {call: n - before.get(call, 0) for call, n in self._switches(pid).items()}
+
+    def _switches(self, pid: int) -> dict[str, int]:
+        """Return context switches, by the call: each wakeup of a thread has one, when it ends."""
+        look = "cd $task; echo $(cut -d' ' -f1 syscall) $(grep -h ctxt_switches status)"
+        said = self.pc.run(f"for task in /proc/{pid}/task/*; do {look}; done").stdout
+        found: dict[str, int] = {}
+        for line in said.splitlines():
+            call, *words = line.split()
+            found[call] = found.get(call, 0) + sum(int(word) for word in words if word.isdigit())
+        return found
 
     def _resident_kib(self, pid: int) -> int:
         return int(self.pc.run(f"awk '/^VmRSS/ {{print $2}}' /proc/{pid}/status").stdout)
@@ -203,21 +230,29 @@ class _Bench:
 def _times(
     monitor: str, done: list[dict[str, float]], added: list[dict[str, float]]
 ) -> dict[str, float]:
-    """Return the medians from what udevadm's monitor, the watch and libvirt's event said."""
+    """Return the medians from what udevadm's monitor, the watch and libvirt's event said.
+
+    Both end with libvirt's event of the device; ours and theirs took turns.
+    """
     found: dict[tuple[str, str, str], list[float]] = {}
     for who, at_s, action, path in _MONITOR.findall(monitor):
         place = path.rpartition("-")[2]
         found.setdefault((place, who, action), []).append(float(at_s))
     times = {key: values[WARM:] for key, values in found.items()}
     add, kernel, udev = (times[key] for key in _KEYS)
+    arrived = [line["added"] for line in added[0::2]][WARM:]
     ours = list(zip(done[WARM:], add, kernel, udev, strict=True))
     call_s = statistics.median(line["call_s"] for line, *_ in ours)
     rules_s = statistics.median(udev_s - kernel_s for _, _, kernel_s, udev_s in ours)
-    own_s = statistics.median(
-        line["attached"] - udev_s - line["call_s"] for line, *_, udev_s in ours
+    own_s, told_s = (
+        statistics.median(
+            end_s - udev_s - line["call_s"]
+            for end_s, (line, *_, udev_s) in zip(ends, ours, strict=True)
+        )
+        for ends in (arrived, [line["attached"] for line, *_ in ours])
     )
     their_add, their_bind = times[THEIRS, "KERNEL", "add"], times[THEIRS, "KERNEL", "bind"]
-    theirs = list(zip(added[WARM:], their_add, their_bind, strict=True))
+    theirs = list(zip(added[1::2][WARM:], their_add, their_bind, strict=True))
     # udev sends its event when the script has ended: it is done with its rules before
     script_s = statistics.median(
         line["added"] - bind_s - rules_s - call_s for line, _, bind_s in theirs
@@ -226,6 +261,7 @@ def _times(
         "own": own_s / call_s,
         "script": own_s / script_s,
         "own_s": own_s,
+        "told_s": told_s,
         "script_s": script_s,
         "whole": statistics.median(line["attached"] - add_s for line, add_s, *_ in ours),
         "call": call_s,

@@ -29,6 +29,9 @@ class FakeDomain:
     def name(self) -> str:
         return self._domain.name
 
+    def UUIDString(self) -> str:  # noqa: N802 - libvirt's name
+        return self._domain.uuid
+
     def state(self) -> tuple[int, int]:
         return {"running": 1, "paused": 3, "shut off": 5}[self._domain.state], 0
 

@@ -43,3 +43,22 @@ def test_a_file_that_is_named_without_a_folder_is_heard_too(tmp_path, monkeypatc
     (tmp_path / "seats.yaml").write_text("one")
     assert events.read() == ("seats.yaml",)
     events.close()
+
+
+def test_of_a_link_the_file_it_leads_to_is_heard_also_when_it_leads_elsewhere(tmp_path):
+    link = tmp_path / "etc/seats.yaml"
+    for folder in ("etc", "one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text("")
+    link.symlink_to("../one/file")
+    events = FileEvents([str(link)])
+
+    (tmp_path / "one/file").write_text("new")
+    assert events.read() == (str(link),)
+    other = tmp_path / "etc/other"
+    other.symlink_to("../two/file")
+    other.rename(link)
+    assert events.read() == (str(link),)
+    (tmp_path / "two/file").write_text("new")
+    assert events.read() == (str(link),)
+    events.close()

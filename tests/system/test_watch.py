@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -240,9 +241,9 @@ async def test_a_replug_that_gets_the_same_number_is_attached_anew(watched):
 async def test_a_reload_while_it_looks_disturbs_nothing(watched):
     read_guest = Libvirt.read_guest
 
-    def read_slowly(self, uuid):
+    def read_slowly(self, uuid, **how):
         time.sleep(0.2)
-        return read_guest(self, uuid)
+        return read_guest(self, uuid, **how)
 
     Libvirt.read_guest = read_slowly
     try:
@@ -259,9 +260,9 @@ async def test_a_reload_while_it_looks_disturbs_nothing(watched):
 async def test_what_was_done_while_it_compared_is_done_and_told_once(watched):
     read_guest, attach = Libvirt.read_guest, watched.machine.attach
 
-    def read_slowly(self, uuid):
+    def read_slowly(self, uuid, **how):
         time.sleep(0.3)
-        return read_guest(self, uuid)
+        return read_guest(self, uuid, **how)
 
     def attach_slowly(*what):
         time.sleep(0.1)
@@ -278,6 +279,30 @@ async def test_what_was_done_while_it_compared_is_done_and_told_once(watched):
         assert sum(isinstance(event, Attached) for event in watched.told) == 1
     finally:
         Libvirt.read_guest = read_guest
+
+
+@watching
+async def test_a_guest_that_cannot_be_read_delays_no_other(watched):
+    read_guest, left = Libvirt.read_guest, watched.machine.domains["left"].uuid
+    answers = threading.Event()
+
+    def hang(self, uuid, **how):
+        if uuid == left:
+            answers.wait()
+        return read_guest(self, uuid, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "_READ_S", 0.1)
+        patch.setattr(Libvirt, "read_guest", hang)
+        watched.lifecycle("left", STARTED)
+        watched.unplug("7")
+        watched.plug("8", KEYBOARD)
+        await watched.until(lambda: watched.machine.has("right") == {"8"})
+        watched.plug("7", KEYBOARD)
+        await watched.still()
+        assert not watched.has(GuestStopped)
+        answers.set()
+        await watched.until(lambda: watched.machine.has("left") == {"7"})
 
 
 @watching
@@ -493,7 +518,7 @@ def test_a_guest_that_does_not_answer_is_not_asked_for_the_rest_of_its_steps(
     monkeypatch.setattr(watch, "_RETRIES_S", (0.3, 0.3))
     do_usb, asked = Libvirt.do_usb, []
 
-    def hang(_, step):
+    def hang(_, step, known):
         asked.append(step)
         raise NoAnswerError("libvirt", "attaching", 30.0)
 
