@@ -127,7 +127,8 @@ def measure_recorded() -> Row:
 
 
 def measure_propose() -> Iterator[Row]:
-    """Return how long a proposal takes where there is much to choose from."""
+    """Return how long proposals and checks take where there is much to choose from."""
+    from phyllome_seat.model.check import check
     from phyllome_seat.model.proposal import ProposalWishes
     from phyllome_seat.model.propose import propose
     from tests.bench.many_cards import many_cards, with_groups
@@ -137,15 +138,17 @@ def measure_propose() -> Iterator[Row]:
     seconds = _median(lambda: propose(host, asked))
     yield Row("propose 8 seats on 16 cards and 32 controllers", seconds, 2, "s")
     if not RECORDED.exists():
-        yield Row("propose on the largest recorded machine", None, 0.5, "s")
+        for what in ("propose", "check"):
+            yield Row(f"{what} on the largest recorded machine", None, 0.5, "s")
         return
     with folder() as place, tarfile.open(RECORDED) as archive:
         archive.extractall(place)  # our own data
         (sys_folder,) = place.rglob("run/udev/data")
         found = with_groups(scan(Sysfs(str(sys_folder.parents[2]))))
     seconds = _median(lambda: propose(found))
-    what = f"propose on the largest recorded machine, {len(found.pci)} functions"
-    yield Row(what, seconds, 0.5, "s")
+    where = f"on the largest recorded machine, {len(found.pci)} functions"
+    yield Row(f"propose {where}", seconds, 0.5, "s")
+    yield Row(f"check {where}", _median(lambda: check(found)), 0.5, "s")
 
 
 # -- a large machine against a tenth of it ---------------------------------------------------------

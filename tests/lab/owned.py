@@ -22,7 +22,8 @@ for edid in /lib/firmware/phyllome-lab/*.bin; do
   pci=$(basename "$edid" .bin)
   case $(readlink "/sys/bus/pci/devices/$pci/driver") in */vfio-pci) continue ;; esac
   # From a pipe: a file of sysfs has no size, and cmp takes files of unequal sizes for different.
-  cat "/sys/bus/pci/devices/$pci"/drm/card*/card*-*/edid | cmp -s - "$edid" || exit 1
+  cat "/sys/bus/pci/devices/$pci"/drm/card*/card*-*/edid | cmp - "$edid" && continue
+  ls -l "/sys/bus/pci/devices/$pci/driver" "/sys/bus/pci/devices/$pci/drm"; exit 1
 done
 """
 SECRETS = ("unrelat", "ofleft")
@@ -79,7 +80,9 @@ class Machine:
         The lab gives a card its monitor when the card comes, which may take binding it twice.
         """
         self.pc.put("/root/monitors.sh", MONITORS)
-        self.pc.wait("sh /root/monitors.sh && udevadm settle && sh /root/monitors.sh")
+        self.pc.wait(
+            "sh /root/monitors.sh && udevadm settle && sh /root/monitors.sh", timeout_s=180
+        )
 
     def forget_disk(self):
         self.pc.run(f"rm -f {RIGHT_DISK}")

@@ -66,8 +66,9 @@ for connector in /sys/class/drm/card*-*; do
   # From a pipe: a file of sysfs has no size, and cmp takes files of unequal sizes for different.
   if cat "$connector/edid" | cmp -s - "$files/$pci.bin"; then
     rm -f "$tried"
-  elif [ ! -e "$tried" ]; then
-    : >"$tried"
+  elif [ "$(cat "$tried" 2>/dev/null)" != xxx ]; then
+    # more than once: two cards that come at a time may take each other's name meanwhile
+    printf x >>"$tried"
     device=$(readlink -f "$connector/device/device")
     driver=$(readlink -f "$device/driver")
     echo "${device##*/}" >"$driver/unbind"
