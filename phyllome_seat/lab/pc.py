@@ -342,10 +342,13 @@ class Pc(Hands):
         return AgentError(f"{error}; {self._machine.silence()}; {said}")
 
     def _died(self) -> DiedError:
-        """Returns the error of a PC that ended, with what it said last."""
+        """Returns the error of a PC that ended; its whole console log outlives the run."""
         what = self._machine.last_words() if self._machine else ""
-        tail = serial_tail(self.directory / "serial.log")
-        return DiedError(f"{what}; the last lines on its serial console:\n{tail}")
+        log, kept = self.directory / "serial.log", places.cache_directory() / "last-crash.log"
+        if log.exists():
+            shutil.copyfile(log, kept)
+        said = f"the last lines on its serial console:\n{serial_tail(log)}"
+        return DiedError(f"{what}; {said}", hint=f"all of it is in {kept}")
 
     def _let_restart(self) -> None:
         """Lets the PC restart from inside, now and after a power cycle."""
