@@ -13,7 +13,13 @@ from phyllome_seat.lab.image import ROOT_UUID, Image
 from phyllome_seat.lab.qemu import VARIABLES, DirectBoot, FirmwareBoot, arguments
 
 KINDS = ("direct", "grub", "systemd-boot")
-_COMMAND_LINE = f"root=UUID={ROOT_UUID} ro intel_iommu=on iommu=pt console=tty0 console=ttyS0"
+# A timer that ticks by itself: QEMU before 10.2 loses an interrupt now and then where a guest's
+# guest runs (helper_vmrun changes interrupt_request while another thread does, svm_helper.c), and a
+# timer that is set anew by its interrupt then stands still for good.
+_TICK = "nohz=off highres=off"
+_COMMAND_LINE = (
+    f"root=UUID={ROOT_UUID} ro intel_iommu=on iommu=pt {_TICK} console=tty0 console=ttyS0"
+)
 # UEFI without Secure Boot and an empty variable store, as Debian and others install them.
 _FIRMWARE = (
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),

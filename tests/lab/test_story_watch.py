@@ -141,7 +141,7 @@ class Desk(Story):
         said = self.pc.run(f"journalctl -u {SERVICE} -o cat --no-pager | grep -c '{words}'; true")
         return int(said.stdout)
 
-    def wait_said(self, words, count=1, timeout_s=60):
+    def wait_said(self, words, count=1, timeout_s=120):
         end = time.monotonic() + timeout_s
         while self.count_said(words) < count:
             assert time.monotonic() < end, f"not said: {words}\n{self.journal()}"

@@ -4,7 +4,7 @@
 set -eu
 loader=$1
 root_uuid=$2
-cmdline='intel_iommu=on iommu=pt console=tty0 console=ttyS0'
+cmdline='intel_iommu=on iommu=pt nohz=off highres=off console=tty0 console=ttyS0'  # the tick: lab/boot.py
 
 echo pc >/etc/hostname
 printf '127.0.0.1 localhost\n127.0.1.1 pc\n' >/etc/hosts
