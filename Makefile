@@ -34,7 +34,7 @@ $(VENV)/ready: pyproject.toml Makefile
 	else echo "all there"; fi
 	@echo "== virtual environment in $(VENV)"
 	$(SYSTEM_PYTHON) -m venv --system-site-packages $(VENV)
-	$(VENV)/bin/pip install -q -e '.[lab]' 'ruff>=0.6' 'mypy>=1.11' 'pytest>=8' 'hypothesis>=6' types-PyYAML
+	$(VENV)/bin/pip install -q -e '.[lab]' 'ruff>=0.6' 'mypy>=1.11' 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6' types-PyYAML
 	@touch $@
 
 check: $(VENV)/ready  ## ruff and mypy strict
@@ -43,7 +43,7 @@ check: $(VENV)/ready  ## ruff and mypy strict
 	$(VENV)/bin/mypy
 
 test-fast: $(VENV)/ready  ## the tests that need no PC: under two minutes
-	TMPDIR=$(MEMORY) $(PYTHON) -m pytest -q -m 'not lab and not soak'
+	TMPDIR=$(MEMORY) $(PYTHON) -m pytest -q -m 'not lab and not soak' -n auto --dist worksteal
 
 test: $(VENV)/ready  ## all tests, the lab's included (PC=trixie, bookworm or forky)
 	@test="$(PYTHON) -m pytest -q -m 'not soak' --pc $(PC)"; \

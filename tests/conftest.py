@@ -12,6 +12,19 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(recorded.summary())
 
 
+def pytest_sessionfinish(session):
+    """Hand what was counted to the process that sums up (pytest-xdist)."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tested"] = recorded.tested()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    for kind, names in getattr(node, "workeroutput", {}).get("tested", {}).items():
+        for name in names:
+            recorded.count_tested(kind, name)
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--rewrite-golden", action="store_true", help="write golden files anew; review the diff"

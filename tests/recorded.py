@@ -68,6 +68,11 @@ def count_tested(kind: str, name: str) -> None:
     _tested[kind].add(name)
 
 
+def tested() -> dict[str, list[str]]:
+    """Return what was counted, by kind: of one process, where tests run in several."""
+    return {kind: sorted(names) for kind, names in _tested.items()}
+
+
 def summary() -> str:
     """Return the line that ends a run: what was tested of each kind, or NOT RUN."""
     counts = [
