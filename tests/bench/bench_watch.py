@@ -36,8 +36,8 @@ exec /usr/bin/virsh -q attach-device left /run/attach.xml --live
 """
 _MONITOR = re.compile(r"(KERNEL|UDEV) *\[([\d.]+)\] +(\w+) +(\S+) ")
 OURS, THEIRS = "2", "4"  # sockets of the host's controller: seat left's, and nobody's
-# The call that libvirt's event loop sleeps in, by /proc/PID/task/*/syscall; asyncio's is epoll's.
-POLL = "7"
+# What libvirt's event loop sleeps in, by /proc/PID/task/*/syscall: ppoll; asyncio's is epoll_wait.
+POLL = "271"
 _KEYS = ((OURS, "KERNEL", "add"), (OURS, "KERNEL", "bind"), (OURS, "UDEV", "bind"))
 OWN = "PC: a plug: own time from udev's bind to attached"
 ROWS = {
@@ -232,7 +232,8 @@ def _times(
 ) -> dict[str, float]:
     """Return the medians from what udevadm's monitor, the watch and libvirt's event said.
 
-    Both end with libvirt's event of the device; ours and theirs took turns.
+    Both end with libvirt's event of the device, less libvirt's call up to there, which is ours for
+    both; ours and theirs took turns.
     """
     found: dict[tuple[str, str, str], list[float]] = {}
     for who, at_s, action, path in _MONITOR.findall(monitor):
@@ -244,18 +245,18 @@ def _times(
     ours = list(zip(done[WARM:], add, kernel, udev, strict=True))
     call_s = statistics.median(line["call_s"] for line, *_ in ours)
     rules_s = statistics.median(udev_s - kernel_s for _, _, kernel_s, udev_s in ours)
-    own_s, told_s = (
-        statistics.median(
-            end_s - udev_s - line["call_s"]
-            for end_s, (line, *_, udev_s) in zip(ends, ours, strict=True)
-        )
-        for ends in (arrived, [line["attached"] for line, *_ in ours])
+    own_s = statistics.median(line["began"] - udev_s for line, *_, udev_s in ours)
+    told_s = statistics.median(
+        line["attached"] - udev_s - line["call_s"] for line, *_, udev_s in ours
+    )
+    until_s = statistics.median(
+        at_s - line["began"] for at_s, (line, *_) in zip(arrived, ours, strict=True)
     )
     their_add, their_bind = times[THEIRS, "KERNEL", "add"], times[THEIRS, "KERNEL", "bind"]
     theirs = list(zip(added[1::2][WARM:], their_add, their_bind, strict=True))
     # udev sends its event when the script has ended: it is done with its rules before
     script_s = statistics.median(
-        line["added"] - bind_s - rules_s - call_s for line, _, bind_s in theirs
+        line["added"] - bind_s - rules_s - until_s for line, _, bind_s in theirs
     )
     return {
         "own": own_s / call_s,

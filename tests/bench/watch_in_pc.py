@@ -31,10 +31,12 @@ def watch() -> None:
     from phyllome_seat.model.watch_event import Attached, Watching
 
     calls: list[float] = []
+    begun: list[float] = []
     attach = libvirt.virDomain.attachDeviceFlags
 
     def timed(*arguments: object) -> object:
         began = time.monotonic()
+        begun.append(began)
         try:
             return attach(*arguments)
         finally:
@@ -45,8 +47,9 @@ def watch() -> None:
     async def run() -> None:
         async for event in Watch():
             if isinstance(event, Attached):
-                say(attached=time.monotonic(), call_s=sum(calls), calls=len(calls))
+                say(attached=time.monotonic(), began=begun[0], call_s=sum(calls), calls=len(calls))
                 calls.clear()
+                begun.clear()
             elif isinstance(event, Watching):
                 say(watching=True)
 

@@ -174,6 +174,15 @@ class Desk(Story):
             time.sleep(0.5)
         return super().wait_ready(seat, timeout_s)
 
+    def set_to_work(self):
+        """Has the service and both guests run, whatever was done before."""
+        self.command("watch", "--install")
+        for seat in SOCKETS:
+            if seat not in self.typed:
+                self.start(seat)
+        for seat in SOCKETS:
+            self.wait_ready(seat)
+
     def destroy(self, seat):
         self.pc.run(f"virsh -q destroy {seat}")
         del self.typed[seat]
@@ -246,6 +255,11 @@ def desk(open_pc):
         yield desk
 
 
+@pytest.fixture
+def at_work(desk):
+    desk.set_to_work()
+
+
 def test_installed_it_is_a_service_that_anyone_else_is_refused(desk):
     refused = desk.pc.run("setpriv --reuid 65534 phyllome-seat watch", check=False)
     assert refused.status == 1 and "only root may" in refused.stderr
@@ -268,6 +282,7 @@ def test_what_is_plugged_in_before_and_during_a_guests_start_gets_there(desk):
     desk.type_everywhere()
 
 
+@pytest.mark.usefixtures("at_work")
 @pytest.mark.parametrize(
     ("serial", "moves"),
     (
@@ -307,6 +322,7 @@ def test_twins_that_only_their_place_tells_apart_are_never_mixed_up(desk, serial
             desk.type_everywhere()
 
 
+@pytest.mark.usefixtures("at_work")
 @pytest.mark.soak  # for its length: it held
 def test_a_paused_and_a_rebooting_guest_keep_what_they_have(desk):
     desk.fill()
@@ -320,6 +336,7 @@ def test_a_paused_and_a_rebooting_guest_keep_what_they_have(desk):
     desk.type_everywhere()
 
 
+@pytest.mark.usefixtures("at_work")
 @pytest.mark.soak  # minutes, and a guest may end with a libvirt that is killed
 @pytest.mark.parametrize("how", ("restart", "kill", "stop"))
 def test_a_libvirt_that_goes_and_comes_back_is_asked_again(desk, how):
@@ -342,6 +359,7 @@ def test_a_libvirt_that_goes_and_comes_back_is_asked_again(desk, how):
     desk.wait_right()
 
 
+@pytest.mark.usefixtures("at_work")
 @pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
 def test_a_guest_that_hangs_delays_no_other(desk):
     desk.fill()
@@ -363,6 +381,7 @@ def test_a_guest_that_hangs_delays_no_other(desk):
     desk.type_everywhere()
 
 
+@pytest.mark.usefixtures("at_work")
 @pytest.mark.soak  # for its length: it held
 def test_a_killed_service_comes_back_and_finds_what_happened_meanwhile(desk):
     desk.fill()
@@ -376,6 +395,7 @@ def test_a_killed_service_comes_back_and_finds_what_happened_meanwhile(desk):
     desk.type_everywhere()
 
 
+@pytest.mark.usefixtures("at_work")
 @pytest.mark.soak  # for its length: it held
 def test_a_hub_with_four_devices_goes_and_comes_at_once(desk):
     desk.fill()
@@ -399,6 +419,7 @@ def test_a_hub_with_four_devices_goes_and_comes_at_once(desk):
     desk.wait_right()
 
 
+@pytest.mark.usefixtures("at_work")
 @pytest.mark.soak  # for its length: it held
 def test_what_the_guest_may_not_open_is_tried_again_and_the_rest_goes_on(desk):
     desk.fill()
@@ -422,6 +443,7 @@ def test_what_the_guest_may_not_open_is_tried_again_and_the_rest_goes_on(desk):
     desk.type_everywhere()
 
 
+@pytest.mark.usefixtures("at_work")
 @pytest.mark.soak  # for its length: it held
 def test_a_guest_without_a_free_port_gets_the_device_when_there_is_one(desk):
     desk.fill()
@@ -445,6 +467,7 @@ def test_a_guest_without_a_free_port_gets_the_device_when_there_is_one(desk):
     desk.type_everywhere()
 
 
+@pytest.mark.usefixtures("at_work")
 @pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
 @pytest.mark.parametrize("plugs", (50,))
 def test_a_storm_that_overruns_the_buffer_costs_no_device(desk, plugs):
