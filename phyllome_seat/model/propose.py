@@ -38,23 +38,30 @@ def propose(host: Host, wishes: ProposalWishes = ProposalWishes()) -> tuple[Prop
     Each is a whole `Wish` that `assign` accepts on `host`. NoProposalError, with what would make it
     fit, where there is none.
     """
-    if wishes.count is None and not wishes.seats:
-        return _propose_most(host, wishes)
-    asked = _Asked(host, replace(wishes, seats=name_seats(wishes)))
-    return asked.proposals()
+    return _ask(host, wishes).proposals()
 
 
-def _propose_most(host: Host, wishes: ProposalWishes) -> tuple[Proposal, ...]:
-    """Return proposals for as many seats with a card of their own as fit."""
+def find_best(host: Host, wishes: ProposalWishes) -> Proposal | None:
+    """Return the first of what `propose` returns, None where it has none.
+
+    Quicker: neither the runners-up nor what would make it fit are looked for.
+    """
+    return _ask(host, wishes).first()
+
+
+def _ask(host: Host, wishes: ProposalWishes) -> _Asked:
+    """Return the question; where no seats are named, for as many with their own card as fit."""
+    if wishes.count is not None or wishes.seats:
+        return _Asked(host, replace(wishes, seats=name_seats(wishes)))
     cards, _ = find_cards(Pool(host, keeps_console=wishes.console == "keep"), Seat("any"))
     good = [card for card in cards if not is_weak(card)]
     for count in range(len(good), 0, -1):
         some = replace(wishes, count=count)
         asked = _Asked(host, replace(some, seats=name_seats(some)))
         if asked.best is not None:
-            return asked.proposals()
+            return asked
     one = replace(wishes, count=1)
-    return _Asked(host, replace(one, seats=name_seats(one))).proposals()
+    return _Asked(host, replace(one, seats=name_seats(one)))
 
 
 class _Asked:
@@ -70,6 +77,10 @@ class _Asked:
         self.sockets = find_sockets(self.pool, len(wishes.seats))
         self.choosers = tuple(self._chooser(seat) for seat in wishes.seats)
         self.best = self._search(self.choosers)
+
+    def first(self) -> Proposal | None:
+        """Return the best."""
+        return None if self.best is None else self._proposal(self.best)
 
     def proposals(self) -> tuple[Proposal, ...]:
         """Return the best and its runners-up."""

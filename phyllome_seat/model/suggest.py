@@ -7,8 +7,8 @@ from phyllome_seat.model.conversation import CREATE, NONE, Answers
 from phyllome_seat.model.devices import Host
 from phyllome_seat.model.match_usb import find_ports
 from phyllome_seat.model.monitors import monitor_match, numbered
-from phyllome_seat.model.proposal import NoProposalError, ProposalWishes, SeatWishes
-from phyllome_seat.model.propose import propose
+from phyllome_seat.model.proposal import ProposalWishes, SeatWishes
+from phyllome_seat.model.propose import find_best
 from phyllome_seat.model.seat import PciMatch, PortMatch, Seat
 
 TYPE_CHECKING = False
@@ -22,11 +22,10 @@ def suggest(host: Host, answers: Answers) -> dict[str, str]:
     Nothing where nothing fits: then the answers are refused at the end, with the reasons.
     """
     wishes = tuple(_known(host, answers, name) for name in answers.names)
-    try:
-        first = propose(host, ProposalWishes(seats=wishes))[0]
-    except NoProposalError:
+    best = find_best(host, ProposalWishes(seats=wishes))
+    if best is None:
         return {}
-    seats = first.wish.seats
+    seats = best.wish.seats
     if not answers.names:
         return {"seats": ",".join(seat.name for seat in seats)}
     return dict(pair for seat in seats for pair in _answers(host, seat))

@@ -9,7 +9,7 @@ from phyllome_seat.model.assign import assign
 from phyllome_seat.model.groups import is_harmless
 from phyllome_seat.model.keyboards import is_typed_on
 from phyllome_seat.model.proposal import NoProposalError, ProposalWishes, SeatWishes
-from phyllome_seat.model.propose import propose
+from phyllome_seat.model.propose import find_best, propose
 from phyllome_seat.model.protect import can_show, protect
 from phyllome_seat.model.seat import PortMatch
 from phyllome_seat.model.seat_file import parse_wish, render_wish
@@ -98,7 +98,9 @@ def test_every_proposal_keeps_every_promise(host):
         proposals = propose(host)
     except NoProposalError as error:
         check_refusal(error)
+        assert find_best(host, ProposalWishes()) is None
         return
+    assert find_best(host, ProposalWishes()) == proposals[0]
     for proposal in proposals:
         check_promises(host, proposal)
     assert [p.points for p in proposals] == sorted(p.points for p in proposals)
