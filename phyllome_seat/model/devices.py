@@ -444,10 +444,20 @@ class Host:
 
     def functions_of(self, address: PciAddress) -> tuple[PciDevice, ...]:
         """Return the functions of one physical device: same domain, bus and device number."""
-        place = (address.domain, address.bus, address.device)
-        return tuple(
-            d for d in self.pci if (d.address.domain, d.address.bus, d.address.device) == place
-        )
+        return self._boards.get((address.domain, address.bus, address.device), ())
+
+    @cached_property
+    def _boards(self) -> dict[tuple[int, int, int], tuple[PciDevice, ...]]:
+        boards: dict[tuple[int, int, int], list[PciDevice]] = {}
+        for device in self.pci:
+            at = device.address
+            boards.setdefault((at.domain, at.bus, at.device), []).append(device)
+        return {place: tuple(functions) for place, functions in boards.items()}
+
+    @cached_property
+    def with_connectors(self) -> frozenset[PciAddress]:
+        """Return the functions that the host sees a connector on now."""
+        return frozenset(c.gpu for c in self.connectors if not c.remembered)
 
     @cached_property
     def guests_known(self) -> tuple[Guest, ...]:

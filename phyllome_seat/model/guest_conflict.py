@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from difflib import get_close_matches
+from functools import cached_property
 
 from phyllome_seat.model.address import PciAddress, UsbId, UsbPort
 from phyllome_seat.model.claim import Claim, Refusals
@@ -116,12 +117,18 @@ class _Plugged:
     """The USB devices plugged in now, by both ways in which a domain names one."""
 
     def __init__(self, host: Host) -> None:
-        self.by_number: dict[tuple[int, int], UsbDevice] = {}
-        self.by_id: dict[UsbId, list[UsbDevice]] = {}
-        for device in host.usb:
-            if not device.remembered:
-                self.by_number[device.bus, device.number] = device
-                self.by_id.setdefault(device.id, []).append(device)
+        self._now = [device for device in host.usb if not device.remembered]
+
+    @cached_property  # most domains name no USB device: nothing is sorted for them
+    def by_number(self) -> dict[tuple[int, int], UsbDevice]:
+        return {(device.bus, device.number): device for device in self._now}
+
+    @cached_property
+    def by_id(self) -> dict[UsbId, list[UsbDevice]]:
+        by_id: dict[UsbId, list[UsbDevice]] = {}
+        for device in self._now:
+            by_id.setdefault(device.id, []).append(device)
+        return by_id
 
     def meant_by(self, hostdev: Hostdev) -> list[UsbDevice]:
         """Return the devices that a hostdev may be; by id, any of the same."""

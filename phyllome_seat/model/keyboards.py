@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator
+from typing import TypeVar
 
 from phyllome_seat.model.address import PciAddress, UsbPort
 from phyllome_seat.model.devices import InputDevice
@@ -14,6 +14,8 @@ from phyllome_seat.model.devices import InputDevice
 _UNPLACED = frozenset({0x03, 0x05, 0x06})
 # A security key types its codes as a keyboard does, and has no keys: Yubico, by its USB vendor id.
 _NOT_TYPED_ON = frozenset({0x1050})
+
+Place = TypeVar("Place", PciAddress, UsbPort)
 
 
 def find_last_keyboards(
@@ -29,14 +31,30 @@ def find_last_keyboards(
     gone, going = frozenset(leaving), frozenset(ports)
     kept = tuple(k for k in keyboards if not _leaves(k, gone, going))
     last = kept or keyboards
-    functions = Counter(a for k in last for a in {k.pci, k.usb and k.usb.controller} if a)
-    places = Counter(port for k in last for port in _above(k.usb))
+    functions = (frozenset(_functions(keyboard)) for keyboard in last)
     if not kept:
-        return last, frozenset(functions), frozenset(k.usb for k in last if k.usb)
-    pci = frozenset(address for address, count in functions.items() if count == len(last))
-    usb = [port for port, count in places.items() if count == len(last)]
+        return last, frozenset().union(*functions), frozenset(k.usb for k in last if k.usb)
+    usb = _common(frozenset(_above(keyboard.usb)) for keyboard in last)
     deepest = max(usb, key=lambda port: len(port.ports), default=None)
-    return last, pci, frozenset({deepest} if deepest else ())
+    return last, _common(functions), frozenset({deepest} if deepest else ())
+
+
+def _functions(keyboard: InputDevice) -> Iterator[PciAddress]:
+    """Yield the function that a keyboard hangs on, and its USB controller."""
+    if keyboard.pci:
+        yield keyboard.pci
+    if keyboard.usb:
+        yield keyboard.usb.controller
+
+
+def _common(sets: Iterator[frozenset[Place]]) -> frozenset[Place]:
+    """Return what is in every set; where nothing is, the rest is not looked at."""
+    common = next(sets)
+    for more in sets:
+        common &= more
+        if not common:
+            break
+    return common
 
 
 def is_typed_on(device: InputDevice) -> bool:
@@ -52,7 +70,7 @@ def _leaves(
 ) -> bool:
     if keyboard.pci in leaving or (keyboard.usb and keyboard.usb.controller in leaving):
         return True
-    return any(port in ports for port in _above(keyboard.usb))
+    return bool(ports) and any(port in ports for port in _above(keyboard.usb))
 
 
 def _above(port: UsbPort | None) -> Iterator[UsbPort]:

@@ -81,8 +81,7 @@ def can_show(host: Host, card: PciDevice) -> bool:
         return False
     if card.address == host.console.gpu:
         return True
-    connectors = (c for c in host.connectors if c.gpu == card.address and not c.remembered)
-    return card.driver is not None and any(connectors)
+    return card.driver is not None and card.address in host.with_connectors
 
 
 def _need_keyboards(
