@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from phyllome_seat import cli
+from phyllome_seat.cli.line import USAGE, render_help
+from phyllome_seat.cli.parser import _main_parser
 from phyllome_seat.model.host_json import render_host
 from phyllome_seat.model.seat_file import render_wish
 from tests.model.hosts import LEFT_GPU, two_seat_pc, two_seat_wish, with_function
@@ -43,14 +45,33 @@ def test_a_wrong_line_is_refused_with_status_2(line, capsys):
     assert capsys.readouterr().err.startswith("usage: phyllome-seat")
 
 
-def test_help_names_every_command_on_a_line_of_its_own(capsys):
+@pytest.mark.parametrize("line", [["--help"], ["-h"], ["--sysroot", "/x", "--help"]])
+def test_help_names_every_command_on_a_line_of_its_own(line, capsys):
     with pytest.raises(SystemExit) as exit_:
-        cli.parse_line(["--help"])
+        cli.parse_line(line)
 
     lines = capsys.readouterr().out.splitlines()
-    assert exit_.value.code == 0
+    assert not exit_.value.code
     for name, (words, _, _) in cli.COMMANDS.items():
         assert f"  {name:10}{words}" in lines
+
+
+def test_help_names_every_option_before_a_command():
+    for action in _main_parser()._actions:
+        for option in action.option_strings:
+            assert f" {option}" in render_help()
+            assert f"[{option}" in USAGE or option == "--help"
+
+
+def test_help_needs_no_argparse():
+    code = "import sys\nfrom phyllome_seat.cli import main\ntry: main(['--help'])\n"
+    code += "finally: print({'argparse', 're', 'gettext', 'importlib'} & {*sys.modules})"
+
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.endswith("set()\n")
 
 
 @pytest.mark.parametrize("line", [[], *([name] for name in cli.COMMANDS if name != "lab")])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from phyllome_seat import cli
+from phyllome_seat.cli.parser import command_parser
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,7 +22,7 @@ def test_every_option_stands_in_the_man_page(name):
     page = (ROOT / "docs/man/phyllome-seat.1").read_text()
     entry = page.split(f".It Cm {name}", 1)[1].split(".It Cm", 1)[0]
 
-    for action in cli.command_parser(name)._actions:
+    for action in command_parser(name)._actions:
         for option in action.option_strings[:1]:
             if option != "-h":
                 assert f"Fl {option.removeprefix('-')}" in entry, option

@@ -1,6 +1,6 @@
 """The command: reads its line, calls the library, prints, exits. The only room that does.
 
-Everything but argparse is imported where a command needs it: ``--help`` answers at once.
+Everything is imported where a command needs it: ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import io
 import sys
 
 from phyllome_seat.cli.inputs import DONE
-from phyllome_seat.cli.line import COMMANDS, command_parser, parse_line
+from phyllome_seat.cli.line import COMMANDS, parse_line
 from phyllome_seat.model.errors import PhyllomeSeatError, SeatFileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COMMANDS", "command_parser", "main", "parse_line"]
+__all__ = ["COMMANDS", "main", "parse_line"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,87 +2,57 @@
 
 from __future__ import annotations
 
-import argparse
-from importlib import import_module
+import sys
 
 from phyllome_seat import __version__
 from phyllome_seat.cli.inputs import SEAT_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
     Command = tuple[str, str, tuple[Callable[[argparse.ArgumentParser], None], ...]]
 
 UNATTENDED_STOP_S = 20.0
+CONNECT = "qemu:///system"
+USAGE = """phyllome-seat [-h] [--version] [--sysroot DIR] [--connect URI]
+                     COMMAND ..."""
 
 
 def parse_line(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return what the command line says, with the function to call for it as ``run``.
 
-    Two parsers, the second made for the one command that is used: argparse looks up a translation
-    for each parser and each argument, and ten commands would take longer than a scan of a PC.
+    What argparse needs takes longer to import than Python to start: help is there without it.
     """
-    args = _main_parser().parse_args(arguments)
-    args.run = _find(COMMANDS[args.command][1])
-    return (
-        args if args.command == "lab" else command_parser(args.command).parse_args(args.rest, args)
-    )
+    line = sys.argv[1:] if arguments is None else [*arguments]
+    if line in (["-h"], ["--help"]):
+        print(render_help(), end="")
+        sys.exit()
+    from phyllome_seat.cli.parser import parse
+
+    return parse(line)
 
 
-def _find(place: str) -> Callable[[argparse.Namespace], int]:
-    """Return the function of a command, for whose module only the command that is used waits."""
-    module, _, name = place.partition(".")
-    found: Callable[[argparse.Namespace], int] = getattr(
-        import_module(f"phyllome_seat.cli.{module}"), name
-    )
-    return found
+def render_help() -> str:
+    """Return what ``--help`` prints, for 80 columns."""
+    listed = "\n".join(f"  {name:10}{words}" for name, (words, _, _) in COMMANDS.items())
+    return f"""usage: {USAGE}
 
+Several people share one PC, each with a guest that feels like a whole one.
 
-def command_parser(name: str) -> argparse.ArgumentParser:
-    """Return the parser of what comes after the name of a command."""
-    words, _, add_arguments = COMMANDS[name]
-    parser = argparse.ArgumentParser(
-        prog=f"phyllome-seat {name}",
-        description=words[0].upper() + words[1:] + ".",
-        formatter_class=_Words,
-    )
-    for add in add_arguments:
-        add(parser)
-    return parser
+options:
+  -h, --help     show this help message and exit
+  --version      show the version ({__version__}) and exit
+  --sysroot DIR  read below DIR, not /
+  --connect URI  libvirt to ask ({CONNECT})
 
+commands:
+{listed}
 
-def _main_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="phyllome-seat",
-        usage="%(prog)s [-h] [--version] [--sysroot DIR] [--connect URI]\n"
-        "                     COMMAND ...",
-        description="Several people share one PC, each with a guest that feels like a whole one.",
-        epilog="exit status: 0 done, also when there was nothing to do; 1 the machine said no;\n"
-        "2 the command line or the seat file is wrong",
-        formatter_class=_Words,
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("--sysroot", default="/", metavar="DIR", help="read below DIR, not /")
-    parser.add_argument(
-        "--connect", default="qemu:///system", metavar="URI", help="libvirt to ask (%(default)s)"
-    )
-    listed = "\n".join(f"{name:10}{words}" for name, (words, _, _) in COMMANDS.items())
-    commands = parser.add_argument_group("commands", listed)
-    commands.add_argument("command", metavar="COMMAND", choices=COMMANDS, help=argparse.SUPPRESS)
-    commands.add_argument("rest", metavar="...", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    return parser
-
-
-class _Words(argparse.RawTextHelpFormatter):
-    """Help laid out here, for 80 columns.
-
-    argparse would ask shutil for the terminal's width, which imports all archive formats, and
-    break lines by textwrap: together a fifth of ``--help``.
-    """
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=80)
+exit status: 0 done, also when there was nothing to do; 1 the machine said no;
+2 the command line or the seat file is wrong
+"""
 
 
 def _takes_json(parser: argparse.ArgumentParser) -> None:
