@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 from phyllome_seat.model.address import PciAddress, PciId, UsbId, UsbPort
 from phyllome_seat.model.devices import (
@@ -176,6 +177,7 @@ def _input(node: int, device: UsbDevice, kinds: tuple[str, ...]) -> InputDevice:
     )
 
 
+@cache  # frozen, so that all tests can have the same one
 def two_seat_pc() -> Host:
     """Return the PC of this module's docstring, with nothing taken from the host yet."""
     usb = (
