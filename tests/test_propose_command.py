@@ -96,7 +96,7 @@ def test_a_wrong_line_has_status_2(run, line, words):
     assert words in complaint
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
+@settings(suppress_health_check=list(HealthCheck), max_examples=60)
 @given(machines(min_cards=1))
 def test_no_name_of_a_device_gets_out_of_its_comment(host):
     try:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from phyllome_seat.model.address import PciAddress, PciId, UsbId
@@ -997,7 +997,6 @@ machines = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(machines, st.lists(wanted_seats, max_size=3, unique_by=lambda s: s.name), st.booleans())
 def test_what_is_assigned_is_named_whole_in_its_groups_and_only_one_seats(host, wanted, keeps):
     wish = Wish(tuple(wanted), console="keep" if keeps else "none")

@@ -191,7 +191,7 @@ def test_the_platform_comes_back_from_json():
     assert parse_host(render_host(host)).platform == host.platform
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
+@settings(suppress_health_check=list(HealthCheck), max_examples=60)
 @given(machines(), st.text())
 def test_a_finding_is_one_harmless_line(host, text):
     platform = replace(HEALTHY, cmdline=f"vfio-pci.ids={text}", direct_groups=(1, 2, 3))

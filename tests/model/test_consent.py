@@ -219,7 +219,7 @@ def test_a_device_that_moved_is_given_up_at_its_new_place():
     assert text.count(HOST_GPU) == 2
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
+@settings(suppress_health_check=list(HealthCheck), max_examples=60)
 @given(machines())
 def test_on_any_machine_all_words_together_give_up_no_disk_and_no_more_than_is_named(host):
     host = replace(host, before=())

@@ -8,7 +8,7 @@ from shutil import which
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from phyllome_seat.model.address import PciAddress, UsbId
@@ -267,7 +267,6 @@ def test_a_bridge_that_came_with_our_devices_goes_with_them():
     assert restore_guest(with_device(edited, bridge), OWNERS_GUEST) == OWNERS_GUEST
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -134,7 +134,7 @@ def test_it_stands_in_the_json_for_programs_and_is_found_out_anew_by_ours():
     assert needed[HOST_GPU]["given_up_by"] == ["console: none", "gives-up"]
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
+@settings(suppress_health_check=list(HealthCheck), max_examples=60)
 @given(machines())
 def test_on_any_machine_each_device_that_stays_says_what_is_lost_and_no_more(host):
     protected = protect(host)

@@ -12,11 +12,10 @@ _SEARCH = settings(  # an example is enough, it need not be the smallest
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
     database=None,
-    deadline=None,
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=50)
 @given(machines())
 def test_a_generated_machine_is_whole(host):
     assert len(host.by_address) == len(host.pci)

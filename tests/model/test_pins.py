@@ -255,7 +255,7 @@ def test_a_pc_with_one_core_for_all_gets_a_proposal_that_pins_none():
     assert [(seat.create.cpus, seat.create.pin) for seat in first.wish.seats] == [(1, ())]
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=40)
+@settings(suppress_health_check=list(HealthCheck), max_examples=40)
 @given(machines(min_cards=1), st.integers(1, 3))
 def test_whatever_is_proposed_pins_what_is_free_whole_and_as_much_as_it_gives(host, count):
     try:

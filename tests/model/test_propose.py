@@ -31,7 +31,6 @@ from tests.model.machines import machines
 
 _MANY = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-    deadline=None,
     max_examples=150,
 )
 

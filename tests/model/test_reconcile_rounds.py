@@ -206,7 +206,7 @@ class AnyDay(RuleBasedStateMachine):
         assert self.machine.wrongs == []
 
 
-AnyDay.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+AnyDay.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestAnyDay = AnyDay.TestCase
 
 

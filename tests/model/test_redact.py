@@ -103,7 +103,7 @@ def test_the_same_plan_is_made_for_it():
     assert steps(redact(host)) == steps(replace(host, guests=None))
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
+@settings(suppress_health_check=list(HealthCheck), max_examples=60)
 @given(machines())
 def test_it_protects_what_the_pc_protects_and_comes_back_from_json(host):
     posted = redact(host)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from shutil import which
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from phyllome_seat.model.address import PciAddress, UsbId, UsbPort
@@ -365,7 +365,6 @@ def assignments(draw) -> Assignment:
     )
 
 
-@settings(deadline=None)
 @given(
     assignments(),
     a_place,

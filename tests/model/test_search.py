@@ -47,7 +47,7 @@ def try_all(seats, keep, accepts):
     return min(costs, default=None)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(choosers(), st.lists(st.integers(1, 255), max_size=2).map(tuple))
 def test_the_cheapest_way_is_found(seats, keep):
     found = search(seats, joint, keep)
@@ -57,7 +57,7 @@ def test_the_cheapest_way_is_found(seats, keep):
         assert found.is_proven
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(choosers(), st.integers(0, 3))
 def test_what_is_not_accepted_is_passed_over(seats, odd):
     def accepts(pairs):

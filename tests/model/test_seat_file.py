@@ -315,7 +315,6 @@ def is_parsed_or_refused_with_file_and_line(text: str) -> None:
         assert without_lines(again) == without_lines(wish)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_parsed_or_refused(text):
     is_parsed_or_refused_with_file_and_line(text)
@@ -343,7 +342,7 @@ structures = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(structures)
 def test_any_structure_is_parsed_or_refused(structure):
     is_parsed_or_refused_with_file_and_line(yaml.safe_dump(structure, allow_unicode=True))
@@ -351,7 +350,6 @@ def test_any_structure_is_parsed_or_refused(structure):
     is_parsed_or_refused_with_file_and_line(yaml.safe_dump(seats, allow_unicode=True))
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_seat_file_with_a_slip_is_parsed_or_refused(data):
     start = data.draw(st.integers(0, len(EVERYTHING)))
@@ -421,7 +419,7 @@ wishes = st.builds(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(wishes)
 def test_a_rendered_wish_is_read_as_the_same_wish(wish):
     assert without_lines(parse_wish(render_wish(wish), "seats.yaml")) == wish

@@ -18,7 +18,7 @@ from phyllome_seat.model.seat import Seat, Wish
 from phyllome_seat.model.seat_file import parse_wish, render_wish
 from tests.model.machines import machines
 
-ODD = settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
+ODD = settings(suppress_health_check=list(HealthCheck), max_examples=60)
 NEVER = {"disk", "network", "guest", "bridge"}
 
 

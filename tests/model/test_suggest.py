@@ -41,7 +41,7 @@ def test_what_was_pressed_moves_the_rest():
     assert (proposed["right.keyboard"], proposed["right.monitor"]) == (f"{LEFT_USB}/usb2/1", "2")
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=30)
+@settings(suppress_health_check=list(HealthCheck), max_examples=30)
 @given(machines(min_cards=1))
 def test_on_any_machine_every_proposal_is_an_answer(host):
     answers = follow(host)

@@ -24,7 +24,7 @@ ATTRIBUTES = {
     *("x", "y", "rx", "cx", "cy", "r", "d", "transform"),
     *("fill", "stroke", "stroke-width", "stroke-dasharray"),
 }
-_MANY = settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=80)
+_MANY = settings(suppress_health_check=list(HealthCheck), max_examples=80)
 
 
 def parse(svg):
@@ -61,7 +61,7 @@ def test_no_name_of_a_device_becomes_markup(host):
         parse(render_svg(host, assignment))
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=40)
+@settings(suppress_health_check=list(HealthCheck), max_examples=40)
 @given(hosts)
 def test_any_host_that_can_be_written_can_be_drawn(host):
     svg = render_svg(host)

@@ -22,7 +22,7 @@ def wishes(host):
             yield Seat("left", gpu=match)
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=80)
+@settings(suppress_health_check=list(HealthCheck), max_examples=80)
 @given(machines())
 def test_no_accepted_seat_takes_what_a_mount_is_on_nor_its_group(host):
     host = replace(host, before=())
@@ -48,7 +48,7 @@ def bridges(host):
     return {device.address for device in host.pci if device.is_bridge}
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=80)
+@settings(suppress_health_check=list(HealthCheck), max_examples=80)
 @given(machines())
 def test_a_disk_is_never_waivable(host):
     for reasons in protect(host).pci.values():
@@ -77,7 +77,7 @@ def kept_for_disks(host):
     return {m.address for a in kept for m in host.group_of(a)} - bridges(host)
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=80)
+@settings(suppress_health_check=list(HealthCheck), max_examples=80)
 @given(machines(), st.data())
 def test_whatever_is_about_to_leave_the_disks_below_each_mount_stay_with_their_groups(host, data):
     leaving = data.draw(st.lists(st.sampled_from([d.address for d in host.pci]), max_size=6))
@@ -92,7 +92,7 @@ def test_whatever_is_about_to_leave_the_disks_below_each_mount_stay_with_their_g
                 assert any(r.kind == "disk" for r in protected.usb[disk.usb])
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=80)
+@settings(suppress_health_check=list(HealthCheck), max_examples=80)
 @given(machines())
 def test_what_the_board_is_made_of_stays_on_every_machine(host):
     protected = protect(host)

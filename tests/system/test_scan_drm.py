@@ -84,7 +84,7 @@ def test_64_gpus_are_64_gpus(tmp_path):
     assert [c.monitor.name for c in found] == [f"monitor {n}" for n in range(64)]
 
 
-@settings(deadline=None, max_examples=50)  # a tree of files for each
+@settings(max_examples=50)  # a tree of files for each
 @given(
     st.dictionaries(st.sampled_from(("status", "enabled", "edid")), st.binary(max_size=300)),
 )

@@ -105,7 +105,7 @@ ATTRIBUTES = (
 )
 
 
-@settings(deadline=None, max_examples=50)  # a tree of files for each
+@settings(max_examples=50)  # a tree of files for each
 @given(st.dictionaries(st.sampled_from(ATTRIBUTES), st.binary(max_size=60)))
 def test_any_bytes_in_any_attribute_are_read(attributes):
     files = event(KEYBOARD, 5)
@@ -116,7 +116,7 @@ def test_any_bytes_in_any_attribute_are_read(attributes):
     assert device.name.isprintable()
 
 
-@settings(deadline=None, max_examples=50)  # a tree of files for each
+@settings(max_examples=50)  # a tree of files for each
 @given(st.binary(max_size=200))
 def test_any_bytes_in_udevs_database_are_read(content):
     files = event(KEYBOARD, 5) | {"run/udev/data/c13:69": content}

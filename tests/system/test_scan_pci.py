@@ -188,7 +188,7 @@ class Opened(Sysfs):
         return super().read_bytes(path)
 
 
-@settings(deadline=None, max_examples=50)  # a tree of files for each
+@settings(max_examples=50)  # a tree of files for each
 @given(st.dictionaries(st.sampled_from(ATTRIBUTES), st.binary(max_size=60)))
 def test_any_bytes_in_any_attribute_are_read_or_left_out(attributes):
     folder = f"sys/devices/{GPU}"
@@ -198,7 +198,7 @@ def test_any_bytes_in_any_attribute_are_read_or_left_out(attributes):
             assert device.address == ADDRESS
 
 
-@settings(deadline=None, max_examples=50)  # a tree of files for each
+@settings(max_examples=50)  # a tree of files for each
 @given(
     st.text(st.sampled_from("0123456789abcdefABCDEF:=\n-+_x PCI_IDCLASSSUBSYSDRIVER"), max_size=99)
 )

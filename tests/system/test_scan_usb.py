@@ -195,7 +195,7 @@ def test_a_device_deeper_than_usb_allows_has_no_place(tmp_path):
 ATTRIBUTES = ("uevent", "manufacturer", "product", "serial", "speed", "connect_type")
 
 
-@settings(deadline=None, max_examples=50)  # a tree of files for each
+@settings(max_examples=50)  # a tree of files for each
 @given(
     st.dictionaries(st.sampled_from(ATTRIBUTES), st.binary(max_size=60)),
     st.sampled_from(["usb1", "usb1/1-4", "usb1/1-0:1.0", "usb1/1-4/1-4:1.0"]),
@@ -208,7 +208,7 @@ def test_any_bytes_in_any_attribute_are_read_or_left_out(attributes, where):
     assert {d.sysname for d in devices} <= {"1-4"}
 
 
-@settings(deadline=None, max_examples=50)  # a tree of files for each
+@settings(max_examples=50)  # a tree of files for each
 @given(st.text(alphabet="0123456789-.:usbport", max_size=12).filter(lambda n: n not in ".."))
 def test_any_name_of_a_folder_is_read_or_left_out(name):
     files = BOTH_SPEEDS | {
