@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Mapping
 
 from phyllome_seat.model.devices import BlockDevice
-
-Node = TypeVar("Node")
 
 # By the kernel's names of devices: Documentation/admin-guide/devices.txt, bcache.rst, drbd.rst
 _VIRTUAL = {"md": "RAID", "bcache": "cache", "drbd": "DRBD", "loop": "loop"}
 
 
-class Followed(Generic[Node]):
-    """A node and all below it. ``is_whole`` says that each name was one: a graph without its end
-    is not whole.
+class Followed:
+    """A name and all below it, where `below` has what is next to each. ``is_whole`` says that it
+    has each: a graph without its end is not whole.
     """
 
-    def __init__(
-        self, name: str, nodes: dict[str, Node], below: Callable[[Node], tuple[str, ...]]
-    ) -> None:
-        self.found: dict[str, Node] = {}
+    def __init__(self, name: str, below: Mapping[str, tuple[str, ...]]) -> None:
+        self.found: dict[str, None] = {}
         self.is_whole = True
         self._above: dict[str, str] = {}
         todo = [name]
@@ -29,12 +24,11 @@ class Followed(Generic[Node]):
             name = todo.pop()
             if name in self.found:
                 continue
-            node = nodes.get(name)
-            if node is None:
+            if name not in below:
                 self.is_whole = False
                 continue
-            self.found[name] = node
-            for lower in below(node):
+            self.found[name] = None
+            for lower in below[name]:
                 self._above.setdefault(lower, name)
                 todo.append(lower)
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import TypeVar
 
 from phyllome_seat.model.address import PciAddress, UsbPort
 from phyllome_seat.model.devices import InputDevice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Place = TypeVar("Place", PciAddress, UsbPort)
 
 # A keyboard on no USB and no PCI device is real where it is wired to the board (PS/2, I2C). Of
 # these buses it is made by a program, or hangs on a radio that may leave with its controller:
@@ -14,8 +19,6 @@ from phyllome_seat.model.devices import InputDevice
 _UNPLACED = frozenset({0x03, 0x05, 0x06})
 # A security key types its codes as a keyboard does, and has no keys: Yubico, by its USB vendor id.
 _NOT_TYPED_ON = frozenset({0x1050})
-
-Place = TypeVar("Place", PciAddress, UsbPort)
 
 
 def find_last_keyboards(

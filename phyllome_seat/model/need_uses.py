@@ -17,15 +17,16 @@ _OURS = "ua-phyllome-"
 def need_disks(host: Host, needs: Needs) -> None:
     """Need everything below each mount; all storage where one cannot be followed."""
     blocks = {block.name: block for block in host.blocks}
+    parts = _below(host.blocks)
     for mount in host.mounts:
         label = blocks[mount.device].label if mount.device in blocks else None
         source = label or mount.device
         if mount.filesystem not in ("", mount.point):
             source = f"{mount.filesystem} on {source}"
         reason = Reason("disk", f"holds {mount.point} ({source})", mount.evidence)
-        below = Followed(mount.device, blocks, _below_block)
-        for name, block in below.found.items():
-            way = render_disk_way(below.way(name), blocks)
+        below = Followed(mount.device, parts)
+        for name in below.found:
+            block, way = blocks[name], render_disk_way(below.way(name), blocks)
             needs.add(block.pci, block.usb, replace(reason, loses=_lost(mount, way)))
         if not below.is_whole:
             _need_all_storage(host, needs, replace(reason, loses=_lost(mount, mount.device)))
@@ -38,8 +39,9 @@ def _lost(mount: Mount, way: str) -> str:
     return f"{what.get(mount.point, mount.point)} ({way})"
 
 
-def _below_block(block: BlockDevice) -> tuple[str, ...]:
-    return block.below
+def _below(nodes: tuple[BlockDevice | NetworkInterface, ...]) -> dict[str, tuple[str, ...]]:
+    """Return what each is made of."""
+    return {node.name: node.below for node in nodes}
 
 
 def _need_all_storage(host: Host, needs: Needs, reason: Reason) -> None:
@@ -55,10 +57,11 @@ def _need_all_storage(host: Host, needs: Needs, reason: Reason) -> None:
 def need_networks(host: Host, needs: Needs) -> None:
     """Need every interface below each use; all of those at work where none is found."""
     interfaces = {interface.name: interface for interface in host.networks}
+    parts = _below(host.networks)
     for use in host.network_uses:
         words = f"carries the {use.why} ({use.interface})"
-        below = Followed(use.interface, interfaces, _below_interface)
-        cards = [interface for interface in below.found.values() if _is_card(interface)]
+        below = Followed(use.interface, parts)
+        cards = [interfaces[name] for name in below.found if _is_card(interfaces[name])]
         lost = _lost_network(use.why)
         reason = Reason("network", words, use.evidence, by_name=use.is_way_in)
         if not (cards and below.is_whole):
@@ -82,10 +85,6 @@ def _lost_network(why: str) -> str:
     return f"what comes over the network: the {why}"
 
 
-def _below_interface(interface: NetworkInterface) -> tuple[str, ...]:
-    return interface.below
-
-
 def _is_card(interface: NetworkInterface) -> bool:
     return interface.pci is not None or interface.usb is not None
 
@@ -98,6 +97,7 @@ def need_guests(host: Host, needs: Needs) -> None:
     """Need what a running guest holds that was not given to it by us, its disks and network too."""
     blocks = {block.name: block for block in host.blocks}
     interfaces = {interface.name: interface for interface in host.networks}
+    disks, networks = _below(host.blocks), _below(host.networks)
     for guest in host.guests_known:
         if not guest.is_running:
             continue
@@ -105,14 +105,15 @@ def need_guests(host: Host, needs: Needs) -> None:
         for disk in find_disks(guest, host):
             words = f"holds a disk of guest {guest.name} ({disk.label or disk.name})"
             lost = f"the disk of guest {guest.name}"
-            for block in Followed(disk.name, blocks, _below_block).found.values():
-                needs.add(block.pci, block.usb, Reason("guest", words, evidence, lost))
+            for part in Followed(disk.name, disks).found:
+                reason = Reason("guest", words, evidence, lost)
+                needs.add(blocks[part].pci, blocks[part].usb, reason)
         for name in find_interfaces(guest):
             words = f"carries the network of guest {guest.name} ({name})"
             lost = f"the network of guest {guest.name}"
-            for interface in Followed(name, interfaces, _below_interface).found.values():
+            for part in Followed(name, networks).found:
                 reason = Reason("guest", words, evidence, lost)
-                needs.add(_function(interface), interface.usb, reason)
+                needs.add(_function(interfaces[part]), interfaces[part].usb, reason)
         for hostdev in guest.hostdevs:
             if not hostdev.live or (hostdev.alias or "").startswith(_OURS):
                 continue
