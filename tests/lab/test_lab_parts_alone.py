@@ -48,18 +48,23 @@ def test_every_printable_character_has_a_key():
         strokes("é")
 
 
-def test_a_wheel_of_the_source_tree_holds_its_modules(tmp_path):
-    names = zipfile.ZipFile(wheel.build_wheel(tmp_path)).namelist()
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A wheel of the source tree."""
+    return wheel.build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+def test_a_wheel_of_the_source_tree_holds_its_modules(built):
+    names = zipfile.ZipFile(built).namelist()
     assert "phyllome_seat/lab/pc.py" in names
     assert "phyllome_seat/lab/data/setup.sh" in names
     assert not [name for name in names if "__pycache__" in name]
 
 
-def test_an_installed_project_gives_the_same_wheel_again(tmp_path):
-    first = wheel.build_wheel(tmp_path)
+def test_an_installed_project_gives_the_same_wheel_again(built, tmp_path):
     site = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*pip, "--target", str(site), str(first)], check=True)
+    subprocess.run([*pip, "--target", str(site), str(built)], check=True)
     again = tmp_path / "again"
     again.mkdir()
     code = (
@@ -79,7 +84,7 @@ def test_an_installed_project_gives_the_same_wheel_again(tmp_path):
             for name in archive.namelist()
             if not name.endswith("RECORD") and not name.endswith("/")
         }
-        for archive in (zipfile.ZipFile(first), zipfile.ZipFile(second))
+        for archive in (zipfile.ZipFile(built), zipfile.ZipFile(second))
     ]
     assert contents[1] == contents[0]
 
