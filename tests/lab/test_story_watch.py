@@ -363,7 +363,7 @@ def test_a_libvirt_that_goes_and_comes_back_is_asked_again(desk, how):
 @pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
 def test_a_guest_that_hangs_delays_no_other(desk):
     desk.fill()
-    to_left = "attach .* to guest left .* done in"
+    to_left = "attach .* to guest left .*done in"
     before, of_right = desk.count_said(to_left), desk.count_said("guest right")
     qemu = "$(cat /run/libvirt/qemu/right.pid)"
     desk.pc.run(f"kill -STOP {qemu}")
