@@ -33,6 +33,7 @@ from phyllome_seat.system.limit import NoAnswerError, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from phyllome_seat.model.devices import UsbDevice
     from phyllome_seat.model.step import UsbStep
 
 T = TypeVar("T")
@@ -282,23 +283,36 @@ class Libvirt:
 
     # -- USB ---------------------------------------------------------------------------------------
 
-    def do_usb(self, step: UsbStep, known: Guest | None = None) -> str | None:
+    def do_usb(
+        self,
+        step: UsbStep,
+        known: Guest | None = None,
+        *,
+        is_there: Callable[[UsbDevice], bool] = lambda _: True,
+    ) -> str | None:
         """Do one step of `reconcile`; return None when the guest is as it says, else why not.
 
         `known` is the guest as it was read a moment ago, so that it is not read again before the
-        first try. *errors*: NoAnswerError, NoLibvirtError.
+        first try. A device that is not there any more, as `is_there` says, is not tried again.
+        *errors*: NoAnswerError, NoLibvirtError.
         """
         try:
             if step.uuid not in self._domains:  # libvirt finds a domain by its UUID each time
                 self._domains[step.uuid] = self._by_uuid(step.uuid)
             domain = self._domains[step.uuid]
             if isinstance(step, AttachUsb):
-                return self._attach(domain, step, known)
+                return self._attach(domain, step, known, is_there)
             return self._detach(domain, step.alias)
         except GuestError as error:
             return str(error)
 
-    def _attach(self, domain: Domain, step: AttachUsb, known: Guest | None) -> str | None:
+    def _attach(
+        self,
+        domain: Domain,
+        step: AttachUsb,
+        known: Guest | None,
+        is_there: Callable[[UsbDevice], bool],
+    ) -> str | None:
         """Attach, judging by what the running guest has and not by what libvirt answers: one code
         is "gone", "no free port", and nothing at all, for its look at USB fails when any device
         goes meanwhile.
@@ -321,6 +335,8 @@ class Libvirt:
                 why = "libvirt took it and the guest has it not"
             except self._libvirt.libvirtError as error:
                 why = str(error)
+                if not is_there(step.device):  # libvirt's code says that of much else too
+                    return "it was unplugged meanwhile"
             guest = self._read_live(domain)
         return None if guest is not None and has_usb(guest, step.device) else why
 

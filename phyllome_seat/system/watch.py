@@ -441,7 +441,7 @@ class Watch:
         libvirt = self._hands.get(uuid)
         if libvirt is None:
             libvirt = self._hands[uuid] = Libvirt(self._uri).__enter__()
-        return libvirt.do_usb(step, known)
+        return libvirt.do_usb(step, known, is_there=self._usb.is_there)
 
     def _tell(self, step: UsbStep, why: str | None, took_s: float) -> None:
         key = find_key(step)

@@ -13,7 +13,7 @@ from phyllome_seat.model.step import AttachUsb, DetachUsb
 from phyllome_seat.system import guests
 from phyllome_seat.system.guests import Libvirt
 from tests.system.fake_libvirt import FakeDomain, fake_libvirt
-from tests.usb_machine import HUB, KEYBOARD, Machine
+from tests.usb_machine import HUB, KEYBOARD, Machine, RefusedError
 
 
 @pytest.fixture
@@ -117,6 +117,25 @@ def test_an_attach_that_fails_once_for_another_device_is_tried_again(machine, li
 
     assert libvirt.do_usb(attach(machine)) is None
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(("is_there", "tries"), ((True, 3), (False, 1)))
+def test_what_was_unplugged_meanwhile_is_not_tried_again(machine, libvirt, is_there, tries):
+    step, attach_it, calls = attach(machine), machine.attach, []
+    if not is_there:
+        machine.unplug("7")
+
+    def refuse(*arguments):
+        calls.append(arguments)
+        if is_there:
+            raise RefusedError(1, "internal error: the guest said no")
+        attach_it(*arguments)
+
+    machine.attach = refuse
+    why = libvirt.do_usb(step, is_there=lambda device: device.sysname == "1-7" and is_there)
+
+    assert len(calls) == tries
+    assert ("unplugged meanwhile" in why) is not is_there
 
 
 def test_a_detach_that_libvirt_says_yes_to_and_does_not_do_is_said(machine, libvirt, monkeypatch):

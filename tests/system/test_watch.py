@@ -453,6 +453,31 @@ def test_a_refused_device_is_tried_again_and_then_given_up(tmp_path, machine, mo
     asyncio.run(run())
 
 
+def test_what_goes_while_it_is_attached_holds_up_no_other(tmp_path, machine, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("phyllome_seat.system.guests._RETRIES_S", (20.0, 20.0))
+
+    async def run():
+        async with Watched(Desk(tmp_path, machine)) as watched:
+            attach, tries = machine.attach, []
+
+            def attach_late(name, *rest):
+                if not tries:
+                    watched.machine.unplug("8")
+                    watched.desk.lay_out()
+                tries.append(name)
+                attach(name, *rest)
+
+            machine.attach = attach_late
+            watched.plug("8", STICK)
+            await watched.until(lambda: watched.has(Refused))
+            watched.event("remove", "8")
+            watched.plug("8", STICK)
+            await watched.until(lambda: machine.has("right") == {"8"})
+            assert len(tries) == 2
+
+    asyncio.run(run())
+
+
 def test_a_state_that_cannot_be_read_is_said_and_what_is_plugged_in_meanwhile_is_not_lost(
     tmp_path,
     machine,  # noqa: F811
@@ -518,7 +543,7 @@ def test_a_guest_that_does_not_answer_is_not_asked_for_the_rest_of_its_steps(
     monkeypatch.setattr(watch, "_RETRIES_S", (0.3, 0.3))
     do_usb, asked = Libvirt.do_usb, []
 
-    def hang(_, step, known):
+    def hang(_, step, *_args, **_how):
         asked.append(step)
         raise NoAnswerError("libvirt", "attaching", 30.0)
 
