@@ -113,7 +113,8 @@ BREAKAGES = (
     ),
     Breakage(
         "VFIO for root alone",
-        "modprobe vfio; chmod 0600 /dev/vfio/vfio",
+        # udev sets the mode when the node has come
+        "modprobe vfio; udevadm settle; chmod 0600 /dev/vfio/vfio",
         ("error", "/dev/vfio/vfio"),
         "mode 0600",
         "sudo udevadm trigger --settle --action=add /dev/vfio/vfio",
