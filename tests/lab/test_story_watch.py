@@ -360,7 +360,7 @@ def test_a_libvirt_that_goes_and_comes_back_is_asked_again(desk, how):
 
 
 @pytest.mark.usefixtures("at_work")
-@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+@pytest.mark.soak  # for its length: it held
 def test_a_guest_that_hangs_delays_no_other(desk):
     desk.fill()
     to_left = "attach .* to guest left .*done in"
