@@ -353,6 +353,7 @@ class Watch:
             if uuid not in self._late:
                 raise
             self._says.append(Trouble(str(error)))
+            self._stale.add(uuid)
         finally:
             del self._reading[uuid]
             if uuid in self._late:

@@ -25,7 +25,7 @@ from phyllome_seat.model.watch_event import (
     Watching,
 )
 from phyllome_seat.system import watch
-from phyllome_seat.system.guests import Libvirt
+from phyllome_seat.system.guests import GuestError, Libvirt
 from phyllome_seat.system.listen import Connected, Disconnected, FileEvent, GuestEvent
 from phyllome_seat.system.state import LENDS
 from phyllome_seat.system.udev_events import LOST, UdevEvent
@@ -303,6 +303,28 @@ async def test_a_guest_that_cannot_be_read_delays_no_other(watched):
         assert not watched.has(GuestStopped)
         answers.set()
         await watched.until(lambda: watched.machine.has("left") == {"7"})
+
+
+@watching
+async def test_a_guest_whose_late_answer_is_an_error_is_read_again(watched):
+    read_guest, left = Libvirt.read_guest, watched.machine.domains["left"].uuid
+    answers, failed = threading.Event(), []
+
+    def fail_late(self, uuid, **how):
+        if uuid == left and not failed:
+            answers.wait()
+            failed.append(uuid)
+            raise GuestError("left", "cannot acquire state change lock")
+        return read_guest(self, uuid, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "_READ_S", 0.1)
+        patch.setattr(Libvirt, "read_guest", fail_late)
+        watched.machine.stop("left")
+        watched.lifecycle("left", STOPPED)
+        await watched.still(0.3)
+        answers.set()
+        await watched.until(lambda: watched.has(GuestStopped))
 
 
 @watching
