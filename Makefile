@@ -13,7 +13,7 @@ MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
 
 BINDINGS := python3-venv python3-libvirt python3-gi python3-pydbus python3-evdev python3-pyudev python3-yaml
 LAB := qemu-system-x86 qemu-utils ovmf mmdebstrap mtools dosfstools e2fsprogs fdisk syslinux syslinux-common gcc libc6-dev libdrm-dev zstd
-TOOLS := udev strace
+TOOLS := udev
 
 .PHONY: help setup check test test-fast lab demo bench soak clean
 
@@ -46,7 +46,10 @@ test-fast: $(VENV)/ready  ## the tests that need no PC: under two minutes
 	TMPDIR=$(MEMORY) $(PYTHON) -m pytest -q -m 'not lab and not soak' -n auto --dist worksteal
 
 test: $(VENV)/ready  ## all tests, the lab's included (PC=trixie, bookworm or forky)
-	@test="$(PYTHON) -m pytest -q -m 'not soak' --pc $(PC)"; \
+	@echo "== the tests that need no PC"
+	@$(MAKE) --no-print-directory test-fast
+	@echo "== the tests in an emulated PC, one after the other: half an hour"
+	@test="$(PYTHON) -m pytest -q -m 'lab and not soak' --pc $(PC)"; \
 	eval $$test --durations=40; status=$$?; \
 	for again in 1 2 3; do \
 	  [ $$status = 75 ] || break; \
@@ -56,6 +59,9 @@ test: $(VENV)/ready  ## all tests, the lab's included (PC=trixie, bookworm or fo
 
 soak: $(VENV)/ready  ## what takes longer than a CI run wants
 	$(PYTHON) -m pytest -q -m soak --pc $(PC) --record docs/soak.md
+	for other in bookworm forky; do \
+	  $(PYTHON) -m pytest -q tests/lab/test_story_breakages.py -k healthy --pc $$other --record docs/soak.md || exit 1; \
+	done
 
 demo: $(VENV)/ready  ## two people, one PC, in software: the whole story
 	$(PYTHON) examples/two-seat-gaming-pc/demo.py

@@ -18,7 +18,7 @@ those of two busy cores without KVM. A story without a line was never run to its
 
 
 class Recorder:
-    """Writes the page at the end of a run: the lines of tests that ran are new, the rest stay."""
+    """Writes the page after each test, for a run of hours may be cut short: the rest stays."""
 
     def __init__(self, page: Path, release: str) -> None:
         self.page = page
@@ -34,9 +34,7 @@ class Recorder:
             today = datetime.now(UTC).date()
             took = f"{self.seconds[name]:.0f}"
             self.lines[key] = f"{today} | {report.outcome} | {took}"
-
-    def pytest_sessionfinish(self):
-        if self.lines:
+        if report.when == "teardown" and self.lines:
             kept = parse(self.page.read_text()) if self.page.exists() else {}
             self.page.write_text(render(kept | self.lines))
 

@@ -3,15 +3,20 @@
 import os
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import pytest
 
 from phyllome_seat import cli
+from phyllome_seat.cli import look
+from phyllome_seat.cli.lend import _parse_until
 from phyllome_seat.cli.line import USAGE, render_help
 from phyllome_seat.cli.parser import _main_parser
 from phyllome_seat.model.host_json import render_host
 from phyllome_seat.model.seat_file import render_wish
+from phyllome_seat.system import listen
 from tests.model.hosts import LEFT_GPU, two_seat_pc, two_seat_wish, with_function
+from tests.model.test_check import healthy_pc
 
 COMMAND = [sys.executable, "-m", "phyllome_seat.cli"]
 
@@ -176,6 +181,21 @@ def test_nothing_is_changed_below_another_root(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_check_ends_with_0_where_nothing_is_in_the_way(tmp_path, capsys):
+    (tmp_path / "pc.json").write_text(render_host(healthy_pc()))
+
+    assert cli.main(["check", "--host", str(tmp_path / "pc.json")]) == 0
+    assert "error" not in capsys.readouterr().out
+
+
+def test_scan_draws_the_pc(tmp_path):
+    root, drawing = tmp_path / "root", tmp_path / "pc.svg"
+    (root / "sys").mkdir(parents=True)
+
+    assert cli.main(["--sysroot", str(root), "scan", "--svg", str(drawing)]) == 0
+    assert ElementTree.parse(drawing).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
 def test_a_report_of_a_pc_is_a_pc_to_check(tmp_path, capsys):
     report = tmp_path / "pc.json"
     kernel = tmp_path / "root/proc/sys/kernel/osrelease"
@@ -188,3 +208,53 @@ def test_a_report_of_a_pc_is_a_pc_to_check(tmp_path, capsys):
     assert (written, checked) == (0, 1)
     assert '"subject": "libvirt"' in capsys.readouterr().out
     assert cli.main(["check", "--report", str(report)]) == 2  # written over nothing
+
+
+@pytest.mark.parametrize(
+    ("text", "until"),
+    [
+        (None, (None, None)),
+        ("stop", ("stop", None)),
+        ("unplug", ("unplug", None)),
+        ("90s", ("time", 90.0)),
+        ("30m", ("time", 1800.0)),
+        ("2h", ("time", 7200.0)),
+    ],
+)
+def test_how_long_a_lend_is_to_last_is_read(text, until):
+    assert _parse_until(text) == until
+
+
+@pytest.mark.parametrize("text", ["", "m", "30", "-5m", "1.5h", "٣m", "9999999s", "soon"])
+def test_a_lend_until_something_else_is_refused_before_anything_is_asked(text, capsys):
+    assert cli.main(["attach", "1-4", "left", f"--until={text}"]) == 2
+    assert "a time like 90s, 30m, 2h" in capsys.readouterr().err
+
+
+def test_status_is_drawn_again_with_each_news_until_ctrl_c(monkeypatch, capsys):
+    waits, shown = [], []
+
+    class News:
+        def __init__(self, uri, files, *, read_only):
+            assert read_only and "/run/phyllome-seat/lends" in files
+
+        async def __aenter__(self):
+            return self
+
+        async def __aexit__(self, *_):
+            waits.append("closed")
+
+        def wake(self):
+            pass
+
+        async def wait(self, timeout_s):
+            waits.append(timeout_s)
+            if len(waits) > 4:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(listen, "Listening", News)
+    monkeypatch.setattr(look, "_show_status", lambda args: shown.append(args.command))
+
+    assert cli.main(["status", "--follow"]) == 0
+    assert (len(shown), waits) == (2, [None, 0, None, 0, None, "closed"])
+    assert "\x1b" not in capsys.readouterr().out  # no terminal: nothing is cleared

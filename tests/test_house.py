@@ -12,7 +12,7 @@ PACKAGE = ROOT / "phyllome_seat"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 BELOW = {"model": {"model"}, "system": {"model", "system"}, "lab": {"model", "lab"}}
 ONE_HOME = {
-    "libvirt": "system/guests.py",
+    "libvirt": "system/connection.py",
     "libvirtaio": None,  # not safe with calls from threads: `guests.run_events` says why
     "pydbus": "system/logind.py",
     "evdev": None,  # an event is one fixed struct: no binding is needed

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from phyllome_seat.model.address import UsbId, UsbPort
 from phyllome_seat.model.devices import BlockDevice, Guest, Host, Mount, UsbDevice
 from phyllome_seat.model.domain_xml import NAMESPACE
-from phyllome_seat.model.guest import parse_guest
-from phyllome_seat.model.step import AttachUsb, UsbStep
+from phyllome_seat.model.guest import parse_guest, parse_saved
+from phyllome_seat.model.guest_saved import renumber_saved
+from phyllome_seat.model.step import AttachUsb, DetachUsb, RenumberSaved, UsbStep
 from tests.model.hosts import HOST_USB, two_seat_pc
 
 KEYBOARD, STICK, HUB = UsbId(0x0627, 1), UsbId(0x0781, 0x5581), UsbId(0x05E3, 0x0610)
@@ -56,6 +57,8 @@ class Domain:
     state: str = "shut off"
     entries: list[Entry] = field(default_factory=list)
     has_mark: bool = True
+    run: int = 0
+    saved: str | None = None  # XML of its saved state
 
     @property
     def uuid(self) -> str:
@@ -65,7 +68,7 @@ class Domain:
         mark = (
             f"<metadata><phyllome:seat xmlns:phyllome='{NAMESPACE}' name='{self.name}'/></metadata>"
         )
-        number = " id='1'" if live else ""
+        number = f" id='{self.run}'" if live else ""
         usb = "".join(_entry_xml(n, entry) for n, entry in enumerate(self.entries, 1) if live)
         return (
             f"<domain type='kvm'{number}><name>{self.name}</name>"
@@ -116,7 +119,13 @@ class Machine:
         self.plugs[chain] = replace(plug, id=what, number=self._next(), is_mounted=False)
 
     def start(self, name: str, state: str = "running") -> None:
-        self.domains[name].state = state
+        domain = self.domains[name]
+        domain.run += domain.state == "shut off"
+        domain.state = state
+
+    def save(self, name: str) -> None:
+        self.domains[name].saved = self.domains[name].xml(live=True)
+        self.stop(name)
 
     def stop(self, name: str) -> None:
         domain = self.domains[name]
@@ -169,22 +178,20 @@ class Machine:
 
     def do(self, step: UsbStep) -> None:
         """Do a step of `reconcile`."""
-        if isinstance(step, AttachUsb):
-            self.attach(step.guest, step.alias, step.device.number, step.device.id)
-        else:
-            self.detach(step.guest, step.alias)
+        match step:
+            case AttachUsb():
+                self.attach(step.guest, step.alias, step.device.number, step.device.id)
+            case DetachUsb():
+                self.detach(step.guest, step.alias)
+            case RenumberSaved():
+                domain = self.domains[step.guest]
+                assert domain.saved is not None
+                domain.saved = renumber_saved(domain.saved, step.devices)
 
     # -- what a scan sees --------------------------------------------------------------------------
 
     def guests(self) -> tuple[Guest, ...]:
-        return tuple(
-            parse_guest(
-                domain.xml(live=False),
-                state=domain.state,
-                live_xml=None if domain.state == "shut off" else domain.xml(live=True),
-            )
-            for domain in self.domains.values()
-        )
+        return tuple(map(_guest, self.domains.values()))
 
     def host(self) -> Host:
         base = two_seat_pc()
@@ -221,6 +228,14 @@ class Machine:
         """Return the sockets whose devices a guest has."""
         numbers = {entry.number for entry in self.domains[name].entries}
         return {chain for chain, plug in self.plugs.items() if plug.number in numbers}
+
+
+def _guest(domain: Domain) -> Guest:
+    runs = domain.state != "shut off"
+    live = domain.xml(live=True) if runs else None
+    guest = parse_guest(domain.xml(live=False), state=domain.state, live_xml=live)
+    is_saved = domain.saved is not None and not runs
+    return replace(guest, saved=parse_saved(domain.saved)) if is_saved else guest
 
 
 def _port(chain: str) -> UsbPort:

@@ -44,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: PhyllomeSeatError) -> None:
-    for line in str(error).splitlines():
-        print(f"phyllome-seat: {line}", file=sys.stderr)
+    from phyllome_seat.model.printable import one_line
+
+    for line in error.lines:
+        print(f"phyllome-seat: {one_line(line)}", file=sys.stderr)
     if error.hint:
-        print(f"  ({error.hint})", file=sys.stderr)
+        print(f"  ({one_line(error.hint)})", file=sys.stderr)

@@ -11,7 +11,8 @@ from phyllome_seat.cli.line import parse_line
 from phyllome_seat.model.answer import AnswerError, take
 from phyllome_seat.model.answered import build_wish, find_conflicts
 from phyllome_seat.model.conversation import NONE, SEAT_KEYS, Answers, next_question
-from phyllome_seat.model.errors import AssignmentError, PhyllomeSeatError
+from phyllome_seat.model.errors import AssignmentError, PhyllomeSeatError, SeatFileError
+from phyllome_seat.model.given_up import find_given_up, name_given_up
 from phyllome_seat.model.printable import one_line
 from phyllome_seat.model.suggest import suggest
 from phyllome_seat.model.value import replace
@@ -37,7 +38,7 @@ def init(args: argparse.Namespace) -> int:
         if old is not None and not given:
             status = _follow(args, host, path, old)
         else:
-            new = _render(_converse(args, host, given))
+            new = _render(_converse(args, host, given, _parse(old)))
             status = _offer(args, path, old, new)
     if stopping:
         print(f"before seats work: {'; '.join(stopping)} (`phyllome-seat check` says how)")
@@ -70,6 +71,16 @@ def _read(path: Path) -> str | None:
         return None
     except OSError as error:
         raise PhyllomeSeatError(f"{path}: {error.strerror}", hint="name another by -f") from error
+
+
+def _parse(old: str | None) -> Wish | None:
+    """Return what a file says that is to be written anew, None where it cannot be read."""
+    from phyllome_seat.model.seat_file import parse_wish
+
+    try:
+        return None if old is None else parse_wish(old)
+    except SeatFileError:
+        return None
 
 
 def _given(args: argparse.Namespace) -> dict[str, str]:
@@ -114,7 +125,9 @@ def _follow(args: argparse.Namespace, host: Host, path: Path, old: str) -> int:
 # ── the conversation ────────────────────────────────────────────────────────────────────────────
 
 
-def _converse(args: argparse.Namespace, host: Host, given: dict[str, str]) -> Wish:
+def _converse(
+    args: argparse.Namespace, host: Host, given: dict[str, str], before: Wish | None
+) -> Wish:
     """Return the seat file that the answers mean."""
     if not args.yes:
         print("Ctrl-C ends this at any time, and nothing is changed. Enter takes what is in [ ].")
@@ -135,7 +148,7 @@ def _converse(args: argparse.Namespace, host: Host, given: dict[str, str]) -> Wi
         raise AnswerError(
             f"{next(iter(left))} was answered and not asked", hint="name its seat in --seats"
         )
-    return _settle(args, host, answers)
+    return _settle(args, host, answers, before)
 
 
 def _default(question: Question) -> str:
@@ -215,20 +228,29 @@ def _show_numbers(host: Host) -> None:
         print(f"  {number} is not shown: {why}")
 
 
-def _settle(args: argparse.Namespace, host: Host, answers: Answers) -> Wish:
-    """Return a wish that fits; the host's console is given up only when that is said."""
+def _settle(args: argparse.Namespace, host: Host, answers: Answers, before: Wish | None) -> Wish:
+    """Return a wish that fits; the host's console is given up only when that is said, by name."""
     wish = build_wish(host, answers, args.console or "keep")
     conflicts = find_conflicts(host, wish)
-    if conflicts and args.console is None:
+    if not conflicts:
+        _say_given_up(host, wish)
+    elif args.console is None and not args.yes:
         without = build_wish(host, answers, "none")
-        if not find_conflicts(host, without) and not args.yes:
-            for sentence in conflicts:
-                print(f"  {sentence}")
-            if agree("Give these up (`console: none`)? The host is then reached by SSH."):
-                return without
+        if not find_conflicts(host, without):
+            _say_given_up(host, without)
+            if agree("Give these up? The host is then reached by SSH."):
+                wish, conflicts = without, ()
     if conflicts:
         raise AssignmentError(conflicts, hint="nothing was written: answer otherwise")
-    return wish
+    return name_given_up(host, wish, before)
+
+
+def _say_given_up(host: Host, wish: Wish) -> None:
+    """Print what the seats take although the host needs it."""
+    for number, given in enumerate(find_given_up(host, wish)):
+        if number == 0:
+            print("The host gives up (`console: none`), each named in the seat file (`gives-up`):")
+        print(f"  {one_line(given.words)}")
 
 
 # ── the end ─────────────────────────────────────────────────────────────────────────────────────

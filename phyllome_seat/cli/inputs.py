@@ -86,8 +86,10 @@ def need_root(args: argparse.Namespace, why: str) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
+    """Print a line at once, one whatever is in it."""
+    from phyllome_seat.model.printable import one_line
+
+    print(one_line(line), flush=True)
 
 
 def agree(question: str) -> bool:

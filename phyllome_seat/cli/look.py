@@ -47,6 +47,7 @@ def plan(args: argparse.Namespace) -> int:
     """Say what apply would do."""
     from phyllome_seat.model.assign import assign
     from phyllome_seat.model.plan import plan
+    from phyllome_seat.model.printable import one_line
 
     wish = read_wish(args)
     host = read_host(args, guests=True)
@@ -63,7 +64,7 @@ def plan(args: argparse.Namespace) -> int:
         return DONE
     for seat in assignment.seats:
         for note in seat.notes:
-            print(f"seat {seat.seat.name}: {note}")
+            print(one_line(f"seat {seat.seat.name}: {note}"))
     _print_steps(steps)
     if host.guests is None:
         print("guests were not asked: libvirt did not answer, or the plan is for another machine")
@@ -71,8 +72,10 @@ def plan(args: argparse.Namespace) -> int:
 
 
 def _print_steps(steps: tuple[Step, ...]) -> None:
+    from phyllome_seat.model.printable import one_line
+
     for number, step in enumerate(steps, 1):
-        print(f"{number:3}. {step}")
+        print(f"{number:3}. {one_line(str(step))}")
     if not steps:
         print("nothing to do: the machine is as the seat file wants it")
 

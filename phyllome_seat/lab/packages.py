@@ -35,7 +35,8 @@ _NOT_WANTED = ("doc", "man", "info", "locale", "help", "lintian")
 
 def base_system(release: str, loader: str, say: Say) -> Path:
     """Returns a tar of the installed packages; made when the cache has none of the same list."""
-    argv = _mmdebstrap(release, loader)
+    packages = (*_PACKAGES, *_LOADER_PACKAGES[loader], *_RELEASE_PACKAGES.get(release, ()))
+    argv = _mmdebstrap(release, packages, "apt")
     directory = cache_directory() / f"base-{release}-{loader}-{key(argv)}"
     tar = directory / "base.tar"
     if directory.exists():
@@ -44,19 +45,28 @@ def base_system(release: str, loader: str, say: Say) -> Path:
     say(f"installing Debian {release} from packages (a minute or two)")
     prune(cache_directory(), f"base-{release}-{loader}-*", keep=0)
     with made_whole(directory) as scratch:
-        # Testing's lists carry a date; a mirror that stands still, as a cache does, is past it.
-        late = '--aptopt=Acquire::Check-Valid-Until "false"'
-        command = [argv[0], late, *argv[1:], str(scratch / tar.name), _mirror()]
-        run_logged(scratch / "build.log", command)
+        _fetch(argv, scratch / tar.name)
     return tar
 
 
-def _mmdebstrap(release: str, loader: str) -> list[str]:
-    packages = (*_PACKAGES, *_LOADER_PACKAGES[loader], *_RELEASE_PACKAGES.get(release, ()))
+def packed(release: str, packages: tuple[str, ...], directory: Path) -> Path:
+    """Returns a tar in `directory` of what is in these packages and those they depend on."""
+    tar = directory / "packages.tar"
+    _fetch(_mmdebstrap(release, packages, "extract"), tar)
+    return tar
+
+
+def _fetch(argv: list[str], tar: Path) -> None:
+    # Testing's lists carry a date; a mirror that stands still, as a cache does, is past it.
+    late = '--aptopt=Acquire::Check-Valid-Until "false"'
+    run_logged(tar.with_name("build.log"), [argv[0], late, *argv[1:], str(tar), _mirror()])
+
+
+def _mmdebstrap(release: str, packages: tuple[str, ...], variant: str) -> list[str]:
     return [
         "mmdebstrap",
         f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
-        "--variant=apt",
+        f"--variant={variant}",
         "--format=tar",
         f"--include={','.join(packages)}",
         '--aptopt=APT::Install-Recommends "false"',

@@ -95,8 +95,10 @@ class _Slots:
             case PlaceKind.SHARED:
                 slot, member = self._join(place)
                 # Functions of one device without ACS can talk behind the IOMMU's back, so the
-                # kernel puts them and all behind them in one group (pci_device_group()).
-                self._port(f"{part}-port", slot, member, "disable-acs=on")
+                # kernel puts them and all behind them in one group (pci_device_group()). QEMU's
+                # model of Intel's port has none (hw/pci-bridge/ioh3420.c); its own always has,
+                # since `disable-acs` is gone (11.1).
+                self._port(f"{part}-port", slot, member, "ioh3420")
             case PlaceKind.SWITCH:
                 slot, member = self._join(place)
                 up = f"{place.name}-up"
@@ -121,16 +123,15 @@ class _Slots:
             raise DescriptionError("pc", place.name, "at most 8 parts share one root port")
         return self.joints[place.name], member
 
-    def _port(self, port: str, slot: int, function: int, *more: str) -> None:
+    def _port(self, port: str, slot: int, function: int, driver: str = "pcie-root-port") -> None:
         self._device(
-            "pcie-root-port",
+            driver,
             f"id={port}",
             "bus=pcie.0",
             f"addr={slot:#x}.{function}",
             "multifunction=on",
             f"chassis={slot * 8 + function}",
             f"slot={slot}",
-            *more,
         )
 
     def _device(self, driver: str, *properties: str) -> None:

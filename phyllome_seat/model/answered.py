@@ -11,6 +11,7 @@ from phyllome_seat.model.devices import Host, UsbDevice
 from phyllome_seat.model.errors import AssignmentError
 from phyllome_seat.model.match_usb import find_peer
 from phyllome_seat.model.monitors import monitor_match, numbered
+from phyllome_seat.model.pins import give_cores
 from phyllome_seat.model.seat import NewGuest, PciMatch, Seat, UsbMatch, Wish
 from phyllome_seat.model.value import replace
 
@@ -32,9 +33,8 @@ def build_wish(host: Host, answers: Answers, console: str = "keep") -> Wish:
         for controller in dict.fromkeys(port.controller for port in places[seat.name]):
             if _is_alone(host, controller, seat.name, places):
                 wish = _try_whole(host, wish, seat.name, controller)
-    return replace(
-        wish, seats=tuple(replace(s, usb=tuple(dict.fromkeys(s.usb))) for s in wish.seats)
-    )
+    seats = tuple(replace(s, usb=tuple(dict.fromkeys(s.usb))) for s in wish.seats)
+    return give_cores(host, replace(wish, seats=seats))
 
 
 def find_conflicts(host: Host, wish: Wish) -> tuple[str, ...]:

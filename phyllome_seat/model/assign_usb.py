@@ -50,6 +50,15 @@ def assign_usb(wish: Wish, host: Host) -> tuple[Assignment, tuple[str, ...]]:
     return assignment, tuple(dict.fromkeys(refusals.sentences))
 
 
+def find_ties(wish: Wish, host: Host) -> tuple[str, ...]:
+    """Return in sentences what two seats name alike: `assign` refuses such a wish."""
+    claims = [find_claim(host, seat, Refusals(wish.file), plugged=False) for seat in wish.seats]
+    ties = Refusals(wish.file)
+    _shared(ties, [(port, c) for c in claims for port in c.ports])
+    _shared(ties, [(match, c) for c in claims for match in _named(c)])
+    return tuple(dict.fromkeys(ties.sentences))
+
+
 def _named(claim: Claim) -> list[DeviceMatch]:
     return [replace(m, line=0) for m in claim.seat.usb if isinstance(m, DeviceMatch)]
 

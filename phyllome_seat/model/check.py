@@ -70,4 +70,4 @@ def _check_wish(host: Host, wish: Wish) -> list[Finding]:
 
 
 def _lines(error: AssignmentError) -> list[str]:
-    return [line.strip() for line in str(error).splitlines() if line.strip()]
+    return [line.strip() for line in error.lines if line.strip()]

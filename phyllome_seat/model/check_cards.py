@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from phyllome_seat.model.address import PciAddress
 from phyllome_seat.model.check_card_models import find_troubles, has_no_bus_reset
 from phyllome_seat.model.check_settings import evicts_boot_picture
 from phyllome_seat.model.check_slot import find_better_slots
+from phyllome_seat.model.claim import Refusals, find_claim
 from phyllome_seat.model.devices import Host, PciDevice
 from phyllome_seat.model.finding import Finding
 from phyllome_seat.model.groups import find_blockers
@@ -18,29 +22,39 @@ _TRY = "start and stop its guest twice in a row before you rely on it"
 
 def check_cards(host: Host, wish: Wish) -> list[Finding]:
     """Return what is to be said of each card, of those alone that the seats want where they do."""
+    claimed = _find_claimed(host, wish)
     wanted = {seat.gpu.address for seat in wish.seats if seat.gpu}
     found = []
     for card in host.pci:
         if card.is_gpu and (not wanted or card.address in wanted):
-            found += _check_group(host, card, "error" if wanted else "warning")
+            found += _check_group(host, card, claimed, "error" if wanted else "warning")
             found += _check_reset(host, card)
             found += _check_functions(card, "error" if wanted else "warning")
             if host.platform:
                 found += _check_picture(host.platform, card, is_wanted=bool(wanted))
                 found += _check_bars(host.platform, card)
-    return found
+    return found + _check_controllers(host, claimed, wanted)
+
+
+def _find_claimed(host: Host, wish: Wish) -> frozenset[PciAddress]:
+    """Return all that leaves with the cards, to whichever seat: `assign` says what is split."""
+    unsaid = Refusals(wish.file)
+    claims = (find_claim(host, seat, unsaid, plugged=False) for seat in wish.seats)
+    return frozenset(address for claim in claims for address in claim.functions)
 
 
 def _name(card: PciDevice) -> str:
     return f"{card.address} ({card.name})"
 
 
-def _check_group(host: Host, card: PciDevice, severity: str) -> list[Finding]:
+def _check_group(
+    host: Host, card: PciDevice, claimed: Collection[PciAddress], severity: str
+) -> list[Finding]:
     """Say which function stands in the way, and which slot would be better."""
-    own = [function.address for function in host.functions_of(card.address)]
+    own = {function.address for function in host.functions_of(card.address)}
     group = card.iommu_group
     folder = f"/sys/kernel/iommu_groups/{group}"
-    blockers = find_blockers(host, card.address, own)
+    blockers = find_blockers(host, card.address, own.union(claimed))
     better = find_better_slots(host, card) if blockers else ""
     fix = f"put the card into another slot: {better or 'one wired to the processor'}"
     found = [
@@ -53,12 +67,32 @@ def _check_group(host: Host, card: PciDevice, severity: str) -> list[Finding]:
         )
         for other in blockers
     ]
-    if host.platform and group in host.platform.direct_groups:
-        words = "the firmware keeps memory for it, and VFIO will refuse it"
-        fix = "look in the firmware's setup for a switch, or for its update"
-        evidence = f"{folder}/reserved_regions: direct"
-        found.append(Finding(severity, _name(card), words, evidence, fix))
+    return found + _check_regions(host, card, severity)
+
+
+def _check_controllers(
+    host: Host, claimed: Collection[PciAddress], cards: Collection[PciAddress]
+) -> list[Finding]:
+    """Say of USB controllers that seats want what is said of cards' groups, of each group once."""
+    said = {host.by_address[card].iommu_group for card in cards if card in host.by_address}
+    found = []
+    for device in host.pci:
+        is_wanted = device.is_usb_controller and device.address in claimed
+        if is_wanted and device.iommu_group not in said:
+            said.add(device.iommu_group)
+            found += _check_regions(host, device, "error")
     return found
+
+
+def _check_regions(host: Host, device: PciDevice, severity: str) -> list[Finding]:
+    """Say that the kernel lets nobody else map the memory of its group: iommu.c, require_direct."""
+    group = device.iommu_group
+    if host.platform is None or group not in host.platform.direct_groups:
+        return []
+    words = "the firmware keeps memory for it, and VFIO will refuse it"
+    fix = "look in the firmware's setup for a switch, or for its update"
+    evidence = f"/sys/kernel/iommu_groups/{group}/reserved_regions: direct"
+    return [Finding(severity, _name(device), words, evidence, fix)]
 
 
 def _check_reset(host: Host, card: PciDevice) -> list[Finding]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from phyllome_seat.model.check_fix import argument_fix, find_family, install_fix, line_fix
+from phyllome_seat.model.check_settings import find_unsafe
 from phyllome_seat.model.devices import Host
 from phyllome_seat.model.finding import Finding
 from phyllome_seat.model.platform import Platform
 
+# All three, since libvirt opens groups through /dev/vfio/vfio with a type 1 IOMMU. iommufd can
+# stand in for it, which its Kconfig keeps for tests (IOMMUFD_VFIO_CONTAINER).
+_VFIO = ("vfio", "vfio_iommu_type1", "vfio_pci")
 _OFF = ("intel_iommu=off", "amd_iommu=off", "iommu=off")
 _FIRMWARE = "switch it on in the firmware's setup: "
 _TABLES = "/sys/firmware/acpi/tables"
@@ -53,12 +57,7 @@ def _check_iommu(host: Host, platform: Platform) -> list[Finding]:
     """Answer three times, for hardware, kernel and groups, where one of them is not as it must."""
     iommu = host.iommu
     if iommu.groups:
-        if platform.remaps_interrupts is False and iommu.units:
-            words = "is missing: VFIO will refuse every device"
-            fix = "look in the firmware's setup for x2APIC or interrupt remapping, and its update"
-            evidence = "/proc/interrupts: no IR- chip"
-            return [Finding("error", "interrupt remapping", words, evidence, fix)]
-        return []
+        return _check_remapping(platform) if iommu.units else []
     none = Finding("note", "IOMMU groups", "none, for that reason", f"{_GROUPS} is empty", "")
     off = [word for word in platform.cmdline.split() if word in _OFF]
     if not (iommu.firmware_tables or iommu.units or off):
@@ -86,14 +85,70 @@ def _check_iommu(host: Host, platform: Platform) -> list[Finding]:
     return [Finding("error", "IOMMU kernel", words, evidence, fix), hardware, none]
 
 
-def _check_modules(platform: Platform) -> list[Finding]:
-    if "vfio_pci" in platform.modules:
+def _check_remapping(platform: Platform) -> list[Finding]:
+    """Find that interrupts are not remapped: by whom, and whether VFIO was told not to mind.
+
+    It refuses a group whose interrupts are not isolated: drivers/vfio/vfio_iommu_type1.c.
+    """
+    if platform.remaps_interrupts is not False:
         return []
-    evidence = f"/lib/modules/{platform.kernel}/modules.dep has no vfio-pci"
+    words, evidence = "is missing", "/proc/interrupts: no IR- chip"
+    fix = "look in the firmware's setup for x2APIC or interrupt remapping, and its update"
+    if off := _find_remapping_off(platform):
+        words, evidence = "was told to stay off", f"{evidence}; /proc/cmdline: {' '.join(off)}"
+        add = " ".join(rest for word in off if (rest := _without_off(word)))
+        fix = argument_fix(platform, add=add, remove=" ".join(off))
+    unsafe = find_unsafe(platform)
+    if unsafe is None:
+        words += ": VFIO will refuse every device"
+        return [Finding("error", "interrupt remapping", words, evidence, fix)]
+    words += ", and VFIO was told to do without: a guest can raise the host's interrupts by the "
+    words += "devices it has, and so crash or take over the host"
+    evidence += f"; {unsafe.evidence}"
+    return [Finding("warning", "interrupt remapping", words, evidence, fix)]
+
+
+def _find_remapping_off(platform: Platform) -> tuple[str, ...]:
+    """Return the arguments that leave it off.
+
+    Those for it are read in turn, so a later "on" undoes them (drivers/iommu/irq_remapping.c);
+    without an IO-APIC there is none (arch/x86/kernel/apic/apic.c, enable_IR_x2apic()).
+    """
+    off: list[str] = []
+    words = platform.cmdline.split()
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == "nointremap":
+            off.append(word)
+        for part in value.split(",") if name == "intremap" else ():
+            if part.startswith("on"):
+                off.clear()
+            elif part.startswith("off"):
+                off.append(word)
+    return tuple(dict.fromkeys([*off, *(word for word in words if word == "noapic")]))
+
+
+def _without_off(word: str) -> str:
+    """Return what else an argument says."""
+    name, _, value = word.partition("=")
+    rest = [part for part in value.split(",") if part and not part.startswith("off")]
+    return f"{name}={','.join(rest)}" if rest and name == "intremap" else ""
+
+
+def _check_modules(platform: Platform) -> list[Finding]:
+    missing = [name for name in _VFIO if name not in platform.modules]
+    if not missing:
+        return []
+    files = f"/lib/modules/{platform.kernel}/modules.dep and modules.builtin"
+    names = " and no ".join(missing)
+    evidence = f"{files} have no {names}"
     fix = "install the kernel's whole set of modules"
     if find_family(platform) == "debian":
         fix += ": not a -cloud kernel, and linux-modules-extra on Ubuntu"
-    return [Finding("error", "VFIO", "the running kernel does not have it", evidence, fix)]
+    words = "the running kernel does not have it"
+    if len(missing) < len(_VFIO):
+        words = f"the running kernel does not have all of it: no {names}"
+    return [Finding("error", "VFIO", words, evidence, fix)]
 
 
 def _check_programs(platform: Platform) -> list[Finding]:

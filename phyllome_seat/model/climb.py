@@ -10,6 +10,7 @@ from phyllome_seat.model.address import PciId, UsbPort, render_port_chain
 from phyllome_seat.model.assign import assign
 from phyllome_seat.model.devices import Host, InputDevice, PciDevice, UsbDevice
 from phyllome_seat.model.errors import AssignmentError, PhyllomeSeatError
+from phyllome_seat.model.keyboards import BUS_BLUETOOTH, find_radios
 from phyllome_seat.model.match import label
 from phyllome_seat.model.match_usb import find_peer, name_usb
 from phyllome_seat.model.printable import printable
@@ -17,10 +18,8 @@ from phyllome_seat.model.seat import DeviceMatch, PciMatch, PortMatch, Seat, Usb
 from phyllome_seat.model.value import dataclass
 
 # include/uapi/linux/input.h
-_BUS_BLUETOOTH, _BUS_VIRTUAL, _BUS_I8042, _BUS_I2C = 0x05, 0x06, 0x11, 0x18
+_BUS_VIRTUAL, _BUS_I8042, _BUS_I2C = 0x06, 0x11, 0x18
 _WIRED = {_BUS_I8042: "by PS/2", _BUS_I2C: "by I2C"}
-# Wireless controller, radio, Bluetooth: USB-IF, "Defined Class Codes", base class E0.
-_BLUETOOTH_INTERFACE = "e00101"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def climb(host: Host, node: str, seat: str = "this") -> Climb:
         return Climb((pressed,), None, (), (), None, (), "nothing", words, ())
     nodes = tuple(i for i in host.inputs if i.usb == device.port and not i.remembered)
     first = (pressed, *(i for i in nodes if i != pressed))
-    before = (_by_radio(device),) if pressed.bus_type == _BUS_BLUETOOTH else ()
+    before = (_by_radio(device),) if pressed.bus_type == BUS_BLUETOOTH else ()
     return climb_usb(host, device, seat, nodes=first, before=before)
 
 
@@ -246,14 +245,10 @@ def _find_usb(host: Host, pressed: InputDevice) -> UsbDevice | None:
     """Return the USB device that an input device is, or whose radio it comes by."""
     if pressed.usb:
         return next((d for d in host.usb if d.port == pressed.usb and not d.remembered), None)
-    adapters = _bluetooth(host)
-    if pressed.bus_type == _BUS_BLUETOOTH and len(adapters) == 1:
+    adapters = find_radios(host)
+    if pressed.bus_type == BUS_BLUETOOTH and len(adapters) == 1:
         return adapters[0]
     return None
-
-
-def _bluetooth(host: Host) -> tuple[UsbDevice, ...]:
-    return tuple(d for d in host.usb if _BLUETOOTH_INTERFACE in d.interfaces and not d.remembered)
 
 
 def _by_radio(adapter: UsbDevice) -> str:
@@ -266,8 +261,8 @@ def _by_radio(adapter: UsbDevice) -> str:
 def _no_way_up(host: Host, pressed: InputDevice) -> str:
     """Return why an input device hangs on no USB device, and what can be done."""
     what = pressed.name or pressed.node
-    if pressed.bus_type == _BUS_BLUETOOTH:
-        adapters = _bluetooth(host)
+    if pressed.bus_type == BUS_BLUETOOTH:
+        adapters = find_radios(host)
         if not adapters:
             return f"{what} comes by a Bluetooth adapter that is not on USB: no seat can have it"
         places = " and ".join(map(name_usb, adapters))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from phyllome_seat.model.climb import Climb, Offer, place_words
 from phyllome_seat.model.devices import InputDevice, UsbDevice
 from phyllome_seat.model.match import label
+from phyllome_seat.model.printable import one_line
 from phyllome_seat.model.seat_file import render_usb
 
 
@@ -25,7 +26,7 @@ def render_climb(climb: Climb) -> str:
     if climb.offers:
         lines += ["", "for the seat file, below the seat's `usb:`, the best first:"]
         lines += [f"      - {render_usb(offer.match)}{_when(offer)}" for offer in climb.offers]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(one_line, lines)) + "\n"
 
 
 def _when(offer: Offer) -> str:

@@ -169,7 +169,7 @@ def refuse_protected(
     given_up: dict[str, tuple[str, ...]] = {}
     for claim in claims:
         name = claim.seat.name
-        for place, line, reason in _needed(host, claim, protected):
+        for place, line, reason in find_needed(host, claim, protected):
             if isinstance(place, UsbPort) and not plugged:
                 continue
             what = str(place) if isinstance(place, UsbPort) else label(host.by_address[place])
@@ -199,7 +199,7 @@ def _way_out(host: Host, place: PciAddress | UsbPort, reason: Reason, protected:
     return f"name ports of it (usb2: {_listed(map(str, free))}), or {way_out}" if free else way_out
 
 
-def _needed(
+def find_needed(
     host: Host, claim: Claim, protected: Protected
 ) -> Iterator[tuple[PciAddress | UsbPort, int, Reason]]:
     """Yield what a seat claims although the host needs it: its place, its line, a reason.

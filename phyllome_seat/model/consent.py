@@ -7,14 +7,14 @@ word gives up a disk.
 
 from __future__ import annotations
 
-from phyllome_seat.model.address import PciAddress, UsbPort, render_port_chain
+from phyllome_seat.model.address import PciAddress, UsbPort
 from phyllome_seat.model.claim import Refusals
 from phyllome_seat.model.devices import Host
 from phyllome_seat.model.match import find_function
 from phyllome_seat.model.match_usb import find_ports, is_named
 from phyllome_seat.model.need import Reason
 from phyllome_seat.model.seat import DeviceMatch, PciMatch, PortMatch, Wish
-from phyllome_seat.model.value import dataclass
+from phyllome_seat.model.value import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +56,25 @@ def find_consent(host: Host, wish: Wish, refusals: Refusals) -> Consent:
     return Consent(wish.console, tuple(functions), tuple(ports), devices)
 
 
-def render_consent(host: Host, place: PciAddress | UsbPort, reason: Reason) -> str | None:
-    """Return the line that gives up what is at `place`, None where no line does."""
+def match_consent(
+    host: Host, place: PciAddress | UsbPort, reason: Reason
+) -> PciMatch | PortMatch | None:
+    """Return what of `gives-up` gives up what is at `place`, None where nothing does."""
     if not reason.by_name:
         return None
     where = place if isinstance(place, UsbPort) else reason.about or place
     controller = where.controller if isinstance(where, UsbPort) else where
-    identity = host.by_address[controller].id
-    plain = f"{identity.vendor:04x}:{identity.device:04x}"
-    if isinstance(where, UsbPort):
-        port = f'{where.speed}: "{render_port_chain(where.ports)}"'
-        return f'- port: {{controller: "{controller}", id: "{plain}", {port}}}'
-    return f'- function: {{pci: "{controller}", id: "{plain}"}}'
+    plain = replace(host.by_address[controller].id, subvendor=None, subdevice=None)
+    if isinstance(where, PciAddress):
+        return PciMatch(where, plain)
+    if where.speed == "usb2":
+        return PortMatch(controller, plain, usb2=where.ports)
+    return PortMatch(controller, plain, usb3=where.ports)
+
+
+def render_consent(host: Host, place: PciAddress | UsbPort, reason: Reason) -> str | None:
+    """Return the line that gives up what is at `place`, None where no line does."""
+    from phyllome_seat.model.seat_file import render_given_up
+
+    match = match_consent(host, place, reason)
+    return None if match is None else f"- {render_given_up(match)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from phyllome_seat.model.devices import Connector, Host
 from phyllome_seat.model.monitors import numbered, render_monitor
+from phyllome_seat.model.printable import one_line
 from phyllome_seat.model.value import dataclass, replace
 
 TYPE_CHECKING = False
@@ -105,7 +106,7 @@ def _ask(host: Host, answers: Answers, name: str, key: str) -> Question:
 def _ask_guest(host: Host, name: str) -> Question:
     domains = [guest.name for guest in host.guests_known if guest.seat in (None, name)]
     text = f"the guest of seat {name}: a libvirt domain, `create` for a new one, or `none`"
-    choices = tuple(f"domain {domain}" for domain in domains)
+    choices = tuple(one_line(f"domain {domain}") for domain in domains)
     default = name if name in domains else CREATE
     return Question(f"{name}.guest", text, default, choices=choices)
 

@@ -25,7 +25,8 @@ _KINDS = {
     0x03: "graphics card",
     0x04: "sound",
     0x06: "bridge",
-    0x0C: "USB controller",
+    _USB: "USB controller",
+    0x0C05: "SMBus",
 }
 _USB_HOST_INTERFACES = frozenset({0x00, 0x10, 0x20, 0x30})  # UHCI, OHCI, EHCI, xHCI
 
@@ -93,7 +94,8 @@ class PciDevice:
             return (
                 f"{self.vendor_name} {self.device_name}" if self.vendor_name else self.device_name
             )
-        kind = _KINDS.get(self.class_code >> 16, "device")
+        kinds = (_KINDS.get(self.class_code >> bits) for bits in (8, 16))  # the closer word first
+        kind = next(filter(None, kinds), "device")
         return f"{kind} {self.id.vendor:04x}:{self.id.device:04x}"
 
 
@@ -147,6 +149,11 @@ class UsbDevice:
     speed_mbps: float | None = None
     drivers: tuple[str, ...] = ()
     remembered: bool = False
+
+    @property
+    def is_storage(self) -> bool:
+        """Whether an interface of it is mass storage, which the host may have mounted."""
+        return any(kind.startswith("08") for kind in self.interfaces)
 
     @property
     def is_hub(self) -> bool:
@@ -324,6 +331,9 @@ class Hostdev:
     live: bool = False
 
 
+NOT_READ = "not read"  # the state of a guest that libvirt has, and of which nothing is known yet
+
+
 @dataclass(frozen=True, slots=True)
 class Guest:
     """A libvirt domain as it is now.
@@ -332,7 +342,11 @@ class Guest:
     inactive definition without secrets. ``state`` in libvirt's words: running, paused, shut off.
     ``usb_free`` is how many USB devices it can still take, None while it is off or where its
     controllers are of a kind whose ports nobody knows; ``usb_bus`` is the bus the next one must be
-    asked for, None where libvirt's own choice is right.
+    asked for, None where libvirt's own choice is right. ``saved`` is what of USB is in the saved
+    state of a guest that is off, by the numbers of then; ``gone`` are disk images that a domain of
+    ours names and that are not there. ``run`` tells what runs now from what ran before: libvirt's
+    number of it (virDomainGetID), which begins anew with the host's boot, and the boot's. None
+    while it is off.
     """
 
     name: str
@@ -344,6 +358,9 @@ class Guest:
     xml: str = ""
     usb_free: int | None = None
     usb_bus: int | None = None
+    run: str | None = None
+    saved: tuple[Hostdev, ...] = ()
+    gone: tuple[str, ...] = ()
 
     @property
     def is_running(self) -> bool:

@@ -34,6 +34,11 @@ class PhyllomeSeatError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return its sentences: a line break inside one is no end of it, but some name's."""
+        return (str(self),)
+
 
 class AddressError(PhyllomeSeatError):
     """A text that is not the address or id it should be."""
@@ -111,6 +116,11 @@ class AssignmentError(PhyllomeSeatError):
     def __init__(self, conflicts: tuple[str, ...], *, hint: str = "") -> None:
         super().__init__("\n".join(conflicts), hint=hint)
         self.conflicts = conflicts
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return the conflicts."""
+        return self.conflicts
 
 
 class ApplyError(PhyllomeSeatError):

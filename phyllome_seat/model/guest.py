@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
-def parse_guest(xml: str, *, state: str, live_xml: str | None = None) -> Guest:
+def parse_guest(xml: str, *, state: str, live_xml: str | None = None, boot: str = "") -> Guest:
     """Return the guest of an inactive definition, and of the running one where there is one.
+
+    `boot` tells the host's boot from others, in hexadecimal digits.
 
     *shape*: devices of the definition first, then the live ones, each in the XML's order.
     *errors*: DomainXmlError.
@@ -27,11 +29,12 @@ def parse_guest(xml: str, *, state: str, live_xml: str | None = None) -> Guest:
     domain = parse_domain(xml)
     ours = find_ours(domain)
     hostdevs = _hostdevs(domain, live=False)
-    usb_free = usb_bus = None
+    usb_free = usb_bus = run = None
     if live_xml is not None:
         live = parse_domain(live_xml)
         hostdevs += _hostdevs(live, live=True)
         usb_free, usb_bus = count_free(live), find_bus(live)
+        run = _run(live, boot)
     return Guest(
         name=domain.findtext("name", ""),
         uuid=domain.findtext("uuid", ""),
@@ -42,10 +45,16 @@ def parse_guest(xml: str, *, state: str, live_xml: str | None = None) -> Guest:
         xml=xml,
         usb_free=usb_free,
         usb_bus=usb_bus,
+        run=run,
     )
 
 
-def parse_live(domain: Element) -> Guest | None:
+def parse_saved(xml: str) -> tuple[Hostdev, ...]:
+    """Return the USB devices in a saved state's XML. *errors*: DomainXmlError."""
+    return tuple(h for h in _hostdevs(parse_domain(xml), live=False) if h.pci is None)
+
+
+def parse_live(domain: Element, boot: str = "") -> Guest | None:
     """Return a running guest from its live XML alone, None where that is of one that is off.
 
     What runs has an id there, and nothing else has (virDomainDefFormatInternal).
@@ -58,7 +67,13 @@ def parse_live(domain: Element) -> Guest | None:
         state="running",
         hostdevs=_hostdevs(domain, live=True),
         usb_bus=find_bus(domain),
+        run=_run(domain, boot),
     )
+
+
+def _run(live: Element, boot: str) -> str | None:
+    number = _number(live.get("id", ""))
+    return None if number is None else f"{number}_{boot}"
 
 
 def is_ours(hostdev: Hostdev) -> bool:
@@ -93,11 +108,11 @@ def _hostdevs(domain: Element, *, live: bool) -> tuple[Hostdev, ...]:
         if address is not None:
             found.append(Hostdev(pci=address, alias=alias, managed=managed, live=live))
         elif device.tag == "hostdev" and device.get("type") == "usb":
-            found.append(_usb(device, alias, live=live))
+            found.append(usb_source(device, live=live))
     return tuple(found)
 
 
-def _usb(device: Element, alias: str | None, *, live: bool) -> Hostdev:
+def usb_source(device: Element, *, live: bool = False) -> Hostdev:
     """Return a USB device as its source names it: by place, by identity, or by both."""
     address = device.find("source/address")
     vendor, product = (device.find(f"source/{tag}") for tag in ("vendor", "product"))
@@ -110,7 +125,7 @@ def _usb(device: Element, alias: str | None, *, live: bool) -> Hostdev:
         usb_bus=None if address is None else _number(address.get("bus", "")),
         usb_number=None if address is None else _number(address.get("device", "")),
         usb_id=identity,
-        alias=alias,
+        alias=alias_of(device),
         live=live,
     )
 

@@ -24,6 +24,11 @@ def find_disks(guest: Guest, host: Host) -> Iterator[BlockDevice]:
             yield block
 
 
+def find_images(guest: Guest) -> tuple[str, ...]:
+    """Return the paths of the files that a guest has as its disks."""
+    return tuple(_attributes(guest, "devices/disk/source", "file"))
+
+
 def find_interfaces(guest: Guest) -> Iterator[str]:
     """Yield the network interfaces of the host that a guest is connected by: macvtap, bridge."""
     if "<interface" in guest.xml:

@@ -1,10 +1,11 @@
 """A USB device for a running guest, as XML that names it as tightly as libvirt can.
 
 Its alias says whose it is and where it was plugged in:
-``ua-phyllome-left-usb2_0000_00_14_0_4_1-1764100000`` is seat left's, from port 4.1 of controller
-0000:00:14.0, USB 2. The place is in it because the running guest's XML knows only a number, which
-the next device may have. The generation is when it was attached, in seconds of Unix time, or as
-many later as it takes to be new.
+``ua-phyllome-left-usb2_0000_00_14_0_4_1-1764100000_3_1a2b3c4d`` is seat left's, from port 4.1 of
+controller 0000:00:14.0, USB 2. The place is in it because the running guest's XML knows only a
+number, which the next device may have. The generation is when it was attached, in seconds of Unix
+time, or as many later as it takes to be new. Then comes to which run of the guest: libvirt's third
+of this boot of the host.
 """
 
 from __future__ import annotations
@@ -39,16 +40,20 @@ def render_usb(device: UsbDevice, alias: str, bus: int | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class UsbAlias:
-    """What an alias of ours says: whose, where it was plugged in, when it was attached (Unix)."""
+    """What an alias of ours says: whose, where it was plugged in, when it was attached (Unix), and
+    to which run of the guest (`Guest.run`).
+    """
 
     seat: str
     port: UsbPort
     since_s: int
+    run: str | None = None
 
     def __str__(self) -> str:
         place = "_".join([str(self.port.controller), *map(str, self.port.ports)])
         place = place.replace(":", "_").replace(".", "_")
-        return f"{ALIAS_PREFIX}{self.seat}-{self.port.speed}_{place}-{self.since_s}"
+        run = "" if self.run is None else f"_{self.run}"
+        return f"{ALIAS_PREFIX}{self.seat}-{self.port.speed}_{place}-{self.since_s}{run}"
 
 
 def next_alias(guest: Guest, seat: str, port: UsbPort, now_s: float) -> str:
@@ -59,7 +64,7 @@ def next_alias(guest: Guest, seat: str, port: UsbPort, now_s: float) -> str:
     """
     taken = {hostdev.alias for hostdev in guest.hostdevs}
     generation = int(now_s)
-    while (alias := str(UsbAlias(seat, port, generation))) in taken:
+    while (alias := str(UsbAlias(seat, port, generation, guest.run))) in taken:
         generation += 1
     return alias
 
@@ -69,7 +74,10 @@ def parse_alias(alias: str | None) -> UsbAlias | None:
     if alias is None or not alias.startswith(ALIAS_PREFIX):
         return None
     parts = alias.removeprefix(ALIAS_PREFIX).rsplit("-", 2)
-    if len(parts) != 3 or not (parts[2].isascii() and parts[2].isdigit()):
+    if len(parts) != 3:
+        return None
+    since, _, run = parts[2].partition("_")
+    if not (since.isascii() and since.isdigit()) or run.strip("0123456789abcdef_"):
         return None
     match parts[1].split("_"):
         case ["usb2" | "usb3" as speed, domain, bus, slot, function, *chain]:
@@ -78,7 +86,7 @@ def parse_alias(alias: str | None) -> UsbAlias | None:
                 port = UsbPort(controller, speed, parse_port_chain(".".join(chain)))
             except AddressError:
                 return None
-            return UsbAlias(parts[0], port, int(parts[2]))
+            return UsbAlias(parts[0], port, int(since), run or None)
     return None
 
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 from functools import cache
 
 from phyllome_seat.model.address import PciAddress, PciId, UsbId, UsbPort
-from phyllome_seat.model.devices import Host
+from phyllome_seat.model.devices import Guest, Host, OurFile
 from phyllome_seat.model.errors import AddressError, HostFileError
+from phyllome_seat.model.printable import one_line
 from phyllome_seat.model.value import MISSING, find_defaults, is_value
 
 TYPE_CHECKING = False  # importing typing would cost each start milliseconds
@@ -34,6 +35,7 @@ VERSION = 1
 
 _KEY = "phyllome_seat_host"
 _TEXTS = (PciAddress, PciId, UsbId, UsbPort)  # written as text, read by their own ``parse``
+_OF_LINES = ((Guest, "xml"), (OurFile, "content"))  # the only texts that a scan reads as they are
 _WORDS = {None: "null", True: "true", False: "false"}
 _HINT = "make one with `phyllome-seat scan --json`"
 
@@ -61,7 +63,8 @@ def parse_host(text: str) -> Host:
     """Return the host that `render_host` wrote as `text`.
 
     Fields unknown to this version are ignored. HostFileError, with the place in the text, for
-    anything else that does not fit.
+    anything else that does not fit. The file may be a stranger's: what is more than a sign is a
+    blank in each text, as in those a scan reads, but for the definitions of guests and our files.
     """
     content = _parse_json(text)
     if type(content) is not dict or _KEY not in content:
@@ -142,9 +145,9 @@ def _parser_of(kind: Type) -> Parser:
         return _text_parser(kind)
     if is_value(kind):
         return _class_parser(kind)
-    if kind is float:
-        return _parse_float
-    if kind in (str, int, bool):
+    if kind in (float, str):
+        return _parse_float if kind is float else _parse_line
+    if kind in (int, bool):
         return _plain_parser(kind)
     arguments = kind.__args__  # tuple[X, ...], tuple[X, Y] and X | None, nothing else is used
     if getattr(kind, "__origin__", None) is tuple:
@@ -154,7 +157,10 @@ def _parser_of(kind: Type) -> Parser:
 
 def _class_parser(kind: Type) -> Parser:
     hints = _hints_of(kind)
-    known = tuple((name, default, _parser_of(hints[name])) for name, default in _fields(kind))
+    known = tuple(
+        (name, default, _parse_lines if (kind, name) in _OF_LINES else _parser_of(hints[name]))
+        for name, default in _fields(kind)
+    )
 
     def parse(value: object, place: str) -> object:
         if type(value) is not dict:
@@ -209,8 +215,18 @@ def _text_parser(kind: Type) -> Parser:
     return parse
 
 
+def _parse_line(value: object, place: str) -> str:
+    return one_line(_parse_lines(value, place))
+
+
+def _parse_lines(value: object, place: str) -> str:
+    if type(value) is not str:
+        raise _wrong(value, place, "a text")
+    return value
+
+
 def _plain_parser(kind: type) -> Parser:
-    expected = {str: "a text", int: "a whole number", bool: "true or false"}[kind]
+    expected = {int: "a whole number", bool: "true or false"}[kind]
 
     def parse(value: object, place: str) -> object:
         if type(value) is not kind:  # a bool is an int to isinstance

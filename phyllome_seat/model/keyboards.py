@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from phyllome_seat.model.address import PciAddress, UsbPort
-from phyllome_seat.model.devices import InputDevice
+from phyllome_seat.model.devices import Host, InputDevice, UsbDevice
+from phyllome_seat.model.value import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,9 +17,35 @@ if TYPE_CHECKING:
 # A keyboard on no USB and no PCI device is real where it is wired to the board (PS/2, I2C). Of
 # these buses it is made by a program, or hangs on a radio that may leave with its controller:
 # include/uapi/linux/input.h, BUS_USB, BUS_BLUETOOTH, BUS_VIRTUAL.
-_UNPLACED = frozenset({0x03, 0x05, 0x06})
+BUS_BLUETOOTH = 0x05
+_UNPLACED = frozenset({0x03, BUS_BLUETOOTH, 0x06})
+# Wireless controller, radio, Bluetooth: USB-IF, "Defined Class Codes", base class E0.
+_BLUETOOTH_INTERFACE = "e00101"
 # A security key types its codes as a keyboard does, and has no keys: Yubico, by its USB vendor id.
 _NOT_TYPED_ON = frozenset({0x1050})
+
+
+def find_radios(host: Host) -> tuple[UsbDevice, ...]:
+    """Return the Bluetooth adapters on USB."""
+    return tuple(d for d in host.usb if _BLUETOOTH_INTERFACE in d.interfaces and not d.remembered)
+
+
+def placed_inputs(host: Host) -> tuple[InputDevice, ...]:
+    """Return the inputs of a host, those by Bluetooth at the adapter where there is but one.
+
+    BlueZ makes the node of a Low Energy keyboard by /dev/uhid, and the kernel knows no place of it
+    (drivers/hid/uhid.c); one of the older kind hangs on its adapter in sysfs.
+    """
+    radios = find_radios(host)
+    port = radios[0].port if len(radios) == 1 else None
+    if port is None:
+        return host.inputs
+    return tuple(
+        replace(device, usb=port, pci=port.controller)
+        if device.bus_type == BUS_BLUETOOTH and device.usb is None and device.pci is None
+        else device
+        for device in host.inputs
+    )
 
 
 def find_last_keyboards(

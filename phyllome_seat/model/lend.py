@@ -22,7 +22,8 @@ class Lend:
     """A device lent to a seat until something ends it.
 
     ``until``: "stop" (its guest stops), "unplug" (the device goes), "time" (``ends_at_s``). All
-    times are Unix time in seconds. ``gone_s`` is since when the device was not seen.
+    times are Unix time in seconds. ``gone_s`` is since when the device was not seen. ``run`` is the
+    guest's that was seen first, so that one who was started again meanwhile counts as stopped.
     """
 
     port: UsbPort
@@ -33,6 +34,7 @@ class Lend:
     ends_at_s: float | None = None
     since_s: float = 0.0
     gone_s: float | None = None
+    run: str | None = None
 
     def __str__(self) -> str:
         return {
@@ -77,13 +79,21 @@ def is_same(said: Lend | Released, device: UsbDevice) -> bool:
 
 
 def renew_lend(
-    lend: Lend, device: UsbDevice | None, now_s: float, *, has_stopped: bool
+    lend: Lend,
+    device: UsbDevice | None,
+    now_s: float,
+    *,
+    has_stopped: bool,
+    run: str | None = None,
 ) -> Lend | None:
     """Return the lend as it goes on, None where it has ended.
 
     `device` is what is plugged in at its place; `has_stopped` says that its seat has no guest
-    running.
+    running, and `run` is what the guest that runs there counts as (`Guest.run`).
     """
+    if lend.until == "stop" and run is not None:
+        has_stopped = has_stopped or lend.run not in (None, run)
+        lend = replace(lend, run=run)
     if lend.until == "stop" and has_stopped:
         return None
     if lend.until == "time" and now_s >= (lend.ends_at_s or 0.0):

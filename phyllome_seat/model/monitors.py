@@ -5,7 +5,7 @@ from __future__ import annotations
 from phyllome_seat.model.devices import Connector, Host
 from phyllome_seat.model.edid import Monitor
 from phyllome_seat.model.match import label, name_monitor
-from phyllome_seat.model.printable import printable
+from phyllome_seat.model.printable import one_line, printable
 from phyllome_seat.model.seat import MonitorMatch
 
 HELD = "a desktop shows its own picture there"
@@ -40,7 +40,8 @@ def render_monitor(number: int, connector: Connector, host: Host, dark: str = ""
     name = name_monitor(monitor) if monitor else "a monitor that does not say what it is"
     card = host.by_address.get(connector.gpu)
     where = f"{connector.name} of {label(card) if card else connector.gpu}"
-    return f"{number:3}  {name}, {where}" + (f"\n     not shown: {dark}" if dark else "")
+    line = one_line(f"{number:3}  {name}, {where}")
+    return line + (f"\n     not shown: {one_line(dark)}" if dark else "")
 
 
 def monitor_json(number: int, connector: Connector, dark: str | None) -> dict[str, object]:

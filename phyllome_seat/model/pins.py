@@ -1,11 +1,12 @@
-"""The CPUs that seats pin, held against the PC: what cannot be, and what is not wise."""
+"""The CPUs that seats pin, held against the PC: what cannot be, what is not wise, what is best."""
 
 from __future__ import annotations
 
 from phyllome_seat.model.claim import Refusals
-from phyllome_seat.model.cores import render_cpus
+from phyllome_seat.model.cores import render_cpus, share_cores
 from phyllome_seat.model.devices import Host
-from phyllome_seat.model.seat import NewGuest, Seat, Wish
+from phyllome_seat.model.seat import NewGuest, PciMatch, Seat, Wish
+from phyllome_seat.model.value import replace
 
 
 def refuse_pins(host: Host, wish: Wish, refusals: Refusals) -> None:
@@ -37,6 +38,31 @@ def refuse_pins(host: Host, wish: Wish, refusals: Refusals) -> None:
         last = max((guest.pin_line for _, guest in _pinning(wish)), default=0)
         words = f"the seats pin all CPUs but {left}, and the host keeps {kept}"
         refusals.add(f"{words}: pin fewer, or make `cpus` under `host` smaller", last)
+
+
+def give_cores(host: Host, wish: Wish) -> Wish:
+    """Return the wish whose guests to create have cores of their own, where that is just as many.
+
+    Of the NUMA node of the seat's card and of one L3, as far as there are. No pins where the host
+    would have no CPU besides, and none where a guest is to have another number of them.
+    """
+    nodes = tuple(_node(host, seat) for seat in wish.seats)
+    shares = share_cores(host, nodes, wish.host_cpus)
+    online = sum(cpu.online for cpu in host.cpus)
+    if online - sum(map(len, shares)) < (wish.host_cpus or 1):
+        return wish
+    seats = tuple(
+        replace(seat, create=replace(seat.create, pin=own))
+        if seat.create and len(own) == seat.create.cpus
+        else seat
+        for seat, own in zip(wish.seats, shares, strict=True)
+    )
+    return replace(wish, seats=seats)
+
+
+def _node(host: Host, seat: Seat) -> int | None:
+    card = host.by_address.get(seat.gpu.address) if isinstance(seat.gpu, PciMatch) else None
+    return card.numa_node if card else None
 
 
 def find_parted(host: Host, wish: Wish) -> dict[str, tuple[str, ...]]:

@@ -31,7 +31,7 @@ def plan(assignment: Assignment, host: Host) -> tuple[Step, ...]:
     """
     bind = plan_bind(assignment, host)
     restore = plan_restore(assignment, host)
-    _refuse_in_use(assignment, host, restore)
+    refuse_in_use(assignment, host, restore)
     return (
         *([ArmReturn()] if _console_goes(assignment, host, bind) else []),
         *plan_notes(host),
@@ -60,7 +60,8 @@ def find_left(host: Host) -> tuple[str, ...]:
     return (f"libvirt does not answer: guests still to be given back: {kept}",)
 
 
-def _refuse_in_use(assignment: Assignment, host: Host, restore: list[RestoreDriver]) -> None:
+def refuse_in_use(assignment: Assignment, host: Host, restore: list[RestoreDriver]) -> None:
+    """Raise AssignmentError where a running guest has a device that must change hands."""
     words = find_in_use(assignment, host, (step.address for step in restore))
     if words:
         raise AssignmentError(tuple(words), hint="stop these guests, then try again")

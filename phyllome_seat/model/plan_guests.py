@@ -73,7 +73,7 @@ def _guest(seat: SeatAssignment, host: Host) -> list[Step]:
         return []
     guest = next((g for g in host.guests_known if g.name == name), None)
     if guest is not None:
-        return [*_resize(seat, guest), *_edit(seat, guest)]
+        return [*_disk_again(seat, guest), *_resize(seat, guest), *_edit(seat, guest)]
     new = seat.seat.create
     if new is None:  # libvirt was not asked, or its answer is assign's to judge
         if host.guests is not None:
@@ -83,6 +83,14 @@ def _guest(seat: SeatAssignment, host: Host) -> list[Step]:
     if new.disk_path and new.disk_bytes:
         steps.append(CreateDisk(new.disk_path, new.disk_bytes))
     return [*steps, CreateGuest(seat.seat.name, new, seat.pci)]
+
+
+def _disk_again(seat: SeatAssignment, guest: Guest) -> list[Step]:
+    """The disk that we made for a guest is made again where it is gone: without it none starts."""
+    new = seat.seat.create
+    if new is None or not guest.created or not new.disk_bytes or new.disk_path not in guest.gone:
+        return []
+    return [CreateDisk(new.disk_path, new.disk_bytes)]
 
 
 def _resize(seat: SeatAssignment, guest: Guest) -> list[Step]:

@@ -47,10 +47,13 @@ class Platform:
     """What the PC's system is and how it starts: read for `check` alone.
 
     ``os`` and ``os_like`` are os-release(5)'s ID and ID_LIKE. ``boot`` is how kernel arguments are
-    kept: "ostree", "kernel-install", "grubby", "grub", "systemd-boot"; empty where nothing says.
-    ``boot_lines`` are the lines they stand in, ``initramfs`` is what makes that: "dracut",
-    "mkinitcpio", "update-initramfs". ``cpu_flags`` has vmx, svm, hypervisor, where /proc/cpuinfo
-    does. ``modules`` are VFIO's that the kernel has, ``builtin`` those of them without a file.
+    kept: "ostree" (by rpm-ostree), "bootc" (in the image alone), "kernel-install", "mkinitcpio" (in
+    the kernel's image, by both), "grubby", "grub", "systemd-boot" (in entries); empty where nothing
+    says. ``boot_lines`` are the lines they stand in, ``initramfs`` is what makes that: "dracut",
+    "mkinitcpio", "update-initramfs"; "rpm-ostree" where it is the image's, with what its owner has
+    made of it behind that ("rpm-ostree initramfs-etc"). ``cpu_flags`` has vmx, svm, hypervisor,
+    where /proc/cpuinfo does. ``modules`` are VFIO's that the kernel has, ``builtin`` those of them
+    without a file.
     ``remaps_interrupts`` is by the names of the chips in /proc/interrupts. ``direct_groups`` are
     IOMMU groups with a reserved region of type direct. ``programs`` are those of libvirt and QEMU
     that are installed, ``daemons`` those of libvirt that run now, ``listening`` the sockets of

@@ -16,7 +16,7 @@ from phyllome_seat.model.consent import Consent
 from phyllome_seat.model.devices import Host, PciDevice, UsbDevice
 from phyllome_seat.model.groups import find_blockers
 from phyllome_seat.model.guest_conflict import refuse_held
-from phyllome_seat.model.keyboards import is_typed_on
+from phyllome_seat.model.keyboards import is_typed_on, placed_inputs
 from phyllome_seat.model.match import label
 from phyllome_seat.model.preference import Drawback
 from phyllome_seat.model.protect import Reason, can_show, protect
@@ -58,7 +58,7 @@ class Pool:
         self.keeps_console = keeps_console
         self.needed = protect(host)
         self._bits: dict[object, int] = {}
-        self.keyboards = tuple(i for i in host.inputs if is_typed_on(i))
+        self.keyboards = tuple(i for i in placed_inputs(host) if is_typed_on(i))
         self.screens = {d.address for d in host.pci if d.is_gpu and can_show(host, d)}
         known = [p for socket in host.sockets for p in socket.ports]
         known += [device.port for device in host.usb if device.port]
@@ -146,6 +146,22 @@ class Pool:
         refuse_protected(self.host, (claim,), self.needed, consent, refusals)
         refuse_held(self.host, (claim,), refusals)
         return tuple(refusals.sentences)
+
+    def costs_console(self, device: PciDevice, functions: Iterable[PciAddress]) -> str:
+        """Return in one plain sentence how the console would go with `device`; '' where it stays.
+
+        With the group of the card that shows it, though nothing stands in that group's way.
+        """
+        gpu = self.host.console.gpu
+        console = self.host.by_address.get(gpu) if gpu else None
+        if console is None or not self.keeps_console:
+            return ""
+        if self._group(console.address) not in {self._group(address) for address in functions}:
+            return ""
+        what = f"{_kind(device)} {device.address} ({device.name})"
+        if device == console:
+            return f"{what} shows the host's console"
+        return f"{what} shares group {device.iommu_group} with {self.plain(console)}"
 
     def refusal(self, claim: Claim, device: PciDevice, sentences: tuple[str, ...]) -> str:
         """Return in one plain sentence why `device` cannot go, from what `judge` said."""

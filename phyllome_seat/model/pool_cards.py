@@ -27,12 +27,12 @@ def find_cards(pool: Pool, seat: Seat) -> tuple[tuple[Choice, ...], tuple[str, .
         wish = Seat(seat.name, gpu=PciMatch(device.address, plain_id(device)), domain=seat.domain)
         closed, claim = pool.close(wish)
         sentences = pool.judge(claim, closed)
+        functions = tuple(claim.functions)
         if sentences:
             refused.append(pool.refusal(claim, device, sentences))
-        elif pool.keeps_console and device.address == pool.host.console.gpu:
-            refused.append(f"card {device.address} ({device.name}) shows the host's console")
+        elif words := pool.costs_console(device, functions):
+            refused.append(words)
         else:
-            functions = tuple(claim.functions)
             card = choice(
                 gpu=device,
                 usb=closed.usb,
@@ -72,6 +72,7 @@ def _drawbacks(pool: Pool, gpu: PciDevice, along: int) -> Iterator[Drawback]:
         yield drawback("management", f"{gpu.address} is a server's remote screen")
     if not any(c.connected or c.monitor for c in outputs):
         yield drawback("no monitor", f"no monitor is seen on {gpu.address}: plug one in")
+    yield from _in_use(host, gpu)
     if is_processors(host, gpu):
         yield drawback("processor", f"{gpu.address} is the processor's own graphics")
     if gpu.link and gpu.link.width < min(gpu.link.max_width, 8):
@@ -80,6 +81,20 @@ def _drawbacks(pool: Pool, gpu: PciDevice, along: int) -> Iterator[Drawback]:
     if along:
         words = "takes USB controllers of its IOMMU group along"
         yield drawback("along", f"{gpu.address} {words}", along)
+
+
+def _in_use(host: Host, gpu: PciDevice) -> Iterator[Drawback]:
+    """Yield that a desktop may have a card: it shows something, and somebody is logged in.
+
+    A connector is enabled while a picture is led to it (drivers/gpu/drm/drm_sysfs.c), whose it is
+    does no file say; who has the card open is for `apply` to find out.
+    """
+    lit = [c.name for c in host.connectors if c.gpu == gpu.address and c.enabled]
+    if lit and host.console.sessions:
+        shows = f"{gpu.address} shows a picture on {', '.join(lit)}"
+        who = f"somebody is logged in ({', '.join(host.console.sessions)})"
+        way_out = "log out of that desktop before `apply`, which refuses a card that is in use"
+        yield drawback("in use", f"{shows} and {who}: if it is a desktop's, {way_out}")
 
 
 def is_processors(host: Host, gpu: PciDevice) -> bool:

@@ -33,10 +33,13 @@ def find_wholes(
         wish = Seat(seat.name, usb=(_whole(device),), domain=seat.domain)
         closed, claim = pool.close(wish)
         sentences = pool.judge(claim, closed)
+        functions = tuple(claim.functions)
         if sentences:
             refused.append(pool.refusal(claim, device, sentences))
             continue
-        functions = tuple(claim.functions)
+        if words := pool.costs_console(device, functions):
+            refused.append(words)
+            continue
         drawbacks = (*_plugged(pool, functions), *_where(functions))
         wholes.setdefault(
             frozenset(functions),

@@ -15,6 +15,9 @@ WEIGHTS = {
     "management": 100,  # a server's remote screen
     "no monitor": 40,
     "processor": 30,  # a processor's own graphics: fewer of them work in a guest
+    # No weight: it is over with a log-out and after `apply`, and the same question would then be
+    # answered otherwise.
+    "in use": 0,
     "narrow": 8,  # a slot of fewer lanes than the card has
     # the USB places
     "several people's": 25,  # a whole controller with more than one keyboard on it

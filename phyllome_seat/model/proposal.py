@@ -65,9 +65,9 @@ class Proposal:
     """A whole seat file that `assign` accepts on the Host it was made for, and why it is so.
 
     ``points`` is the weight of all drawbacks. ``lost`` says in one sentence why a proposal is not
-    the first, and is empty for the first. ``keeps`` is what stays for the host; ``refused`` says of
-    each card and controller that no seat can have, why; ``others`` names what would be better and
-    `apply` cannot do.
+    the first, and is empty for the first. ``keeps`` is what stays for the host, ``gives_up`` what
+    goes although it needs it; ``refused`` says of each card and controller that no seat can have,
+    why; ``others`` names what would be better and `apply` cannot do.
     """
 
     wish: Wish
@@ -75,6 +75,7 @@ class Proposal:
     points: int
     lost: str = ""
     keeps: tuple[str, ...] = ()
+    gives_up: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
@@ -88,8 +89,13 @@ class NoProposalError(PhyllomeSeatError):
     def __init__(self, what: str, reasons: tuple[str, ...], ways: tuple[str, ...]) -> None:
         reasons = tuple(map(one_line, reasons))
         ways = tuple(map(one_line, ways))
-        lines = [what, *(f"  {reason}" for reason in reasons)]
+        lines = [one_line(what), *(f"  {reason}" for reason in reasons)]
         lines += ["what would make it fit:", *(f"  {way}" for way in ways)] if ways else []
         super().__init__("\n".join(lines))
         self.reasons = reasons
         self.ways = ways
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return what does not fit, why, and the ways out, as they are printed."""
+        return tuple(str(self).split("\n"))

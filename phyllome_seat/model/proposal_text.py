@@ -44,6 +44,7 @@ def _head(proposals: tuple[Proposal, ...], number: int) -> Iterator[str]:
         )
     yield _comment("The host keeps:")
     yield from (_comment(f"  {words}") for words in proposal.keeps)
+    yield from _section("the host gives up, as `gives-up` names:", proposal.gives_up)
 
 
 def _file(proposal: Proposal) -> Iterator[str]:
@@ -97,7 +98,8 @@ def proposals_json(proposals: tuple[Proposal, ...]) -> dict[str, object]:
     """Return proposals as JSON's own types, best first.
 
     *shape*: ``{"phyllome_seat_proposals": 1, "proposals": [{"points", "lost", "seats": [{"seat",
-    "gets", "drawbacks", "cpus"}], "keeps", "seat_file"}], "refused": [...], "others": [...]}``.
+    "gets", "drawbacks", "cpus"}], "keeps", "gives_up", "seat_file"}], "refused": [...],
+    "others": [...]}``.
     """
     return {
         "phyllome_seat_proposals": VERSION,
@@ -107,6 +109,7 @@ def proposals_json(proposals: tuple[Proposal, ...]) -> dict[str, object]:
                 "lost": one_line(proposal.lost),
                 "seats": [_seat_json(seat) for seat in proposal.seats],
                 "keeps": [one_line(words) for words in proposal.keeps],
+                "gives_up": [one_line(words) for words in proposal.gives_up],
                 "seat_file": render_proposal(proposals, number),
             }
             for number, proposal in enumerate(proposals)

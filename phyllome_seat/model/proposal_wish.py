@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from phyllome_seat.model.cores import share_cores
 from phyllome_seat.model.devices import Host
+from phyllome_seat.model.pins import give_cores
 from phyllome_seat.model.pool import Choice
 from phyllome_seat.model.pool_cards import find_monitor
 from phyllome_seat.model.proposal import ProposalWishes, SeatWishes
@@ -54,13 +55,14 @@ def build_wish(host: Host, wishes: ProposalWishes, pairs: Pick) -> Wish:
         _seat(host, seat, (card, place), sizes, mine)
         for seat, (card, place), mine in zip(wishes.seats, pairs, cpus, strict=True)
     )
-    return Wish(
+    wish = Wish(
         seats,
         console=wishes.console,
         host_cpus=sizes.host_cpus,
         host_memory_bytes=sizes.host_memory_bytes,
         file="",
     )
+    return give_cores(host, wish)
 
 
 class _Sizes:
@@ -75,8 +77,6 @@ class _Sizes:
         if self.host_cpus is None and online > 1:
             self.host_cpus = online - given if given else 1
         self.host_cpus = self.host_cpus or None
-        # a host with no CPU besides shares one, and then none is anybody's own
-        self.can_pin = online - given >= (self.host_cpus or 1)
         left = online - (self.host_cpus or 0)
         # where there are fewer cores than seats, they share them
         self.cpus = max(1, left // max(1, len(wishes.seats))) if online else _UNKNOWN_CPUS
@@ -115,7 +115,6 @@ def _seat(
             name,
             memory_bytes=wish.memory_bytes or sizes.memory_bytes,
             cpus=cpus,
-            pin=own_cpus if sizes.can_pin and len(own_cpus) == cpus else (),
             firmware=wish.firmware,
             disk_path=f"{IMAGES}/{name}.qcow2" if wish.disk_bytes else None,
             disk_bytes=wish.disk_bytes,

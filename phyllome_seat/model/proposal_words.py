@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterator
 from phyllome_seat.model.address import PciAddress, UsbPort
 from phyllome_seat.model.cores import render_cpus, share_cores
 from phyllome_seat.model.devices import Host, InputDevice
-from phyllome_seat.model.keyboards import is_typed_on
+from phyllome_seat.model.given_up import find_given_up, name_given_up
+from phyllome_seat.model.keyboards import is_typed_on, placed_inputs
 from phyllome_seat.model.match import label
 from phyllome_seat.model.pool import Choice, Pool, is_within
 from phyllome_seat.model.preference import Drawback
@@ -27,7 +28,7 @@ def build_proposal(
     refused: tuple[str, ...],
 ) -> Proposal:
     """Return the proposal that a way of the search is; `beside` are the drawbacks of pairs."""
-    wish = build_wish(host, wishes, found.pairs)
+    wish = name_given_up(host, build_wish(host, wishes, found.pairs))
     cpus = share_cores(host, tuple(card.node for card, _ in found.pairs), wishes.host_cpus)
     seats = tuple(
         ProposedSeat(
@@ -45,6 +46,7 @@ def build_proposal(
         seats,
         found.cost,
         keeps=tuple(_keeps(host, wish, found)),
+        gives_up=tuple(given.words for given in find_given_up(host, wish)),
         refused=refused,
         others=tuple(_others(host, wish, seats)),
     )
@@ -78,7 +80,8 @@ def _keeps(host: Host, wish: Wish, found: Found) -> Iterator[str]:
             shows = "shows the host's console" if device.address == host.console.gpu else "is free"
             yield f"card {label(device)}: {shows}"
     ports = _ports(wish)
-    keyboards = [i for i in host.inputs if is_typed_on(i) and not _is_gone(i, gone, ports)]
+    inputs = placed_inputs(host)
+    keyboards = [i for i in inputs if is_typed_on(i) and not _is_gone(i, gone, ports)]
     if keyboards:
         names = dict.fromkeys(f"{i.name} ({i.node})" for i in keyboards)
         yield f"{'keyboards' if len(names) > 1 else 'keyboard'} {', '.join(names)}"

@@ -1,18 +1,21 @@
 """A Host and what people want of it → whole seat files, best first, each with its reasons.
 
 What each seat could have is in a `Pool`; `search` finds the way with the fewest points
-(`preference`); `assign` has the last word on it. The runners-up are the best ways without one thing
-of the best: why each lost is what it has against it that the best has not.
+(`preference`); `assign` and `plan` have the last word on it. The runners-up are the best ways
+without one thing of the best: why each lost is what it has against it that the best has not.
 """
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 from phyllome_seat.model.assign import assign
 from phyllome_seat.model.devices import Host
 from phyllome_seat.model.errors import AssignmentError
 from phyllome_seat.model.match import is_meant
+from phyllome_seat.model.plan import refuse_in_use
+from phyllome_seat.model.plan_drivers import plan_restore
 from phyllome_seat.model.pool import Choice, Pool
 from phyllome_seat.model.pool_cards import find_cards, is_weak
 from phyllome_seat.model.pool_usb import find_pinned, find_sockets, find_wholes
@@ -22,6 +25,7 @@ from phyllome_seat.model.proposal_wish import build_wish, guest_of, name_seats
 from phyllome_seat.model.proposal_words import build_proposal
 from phyllome_seat.model.search import Chooser, Found, search
 from phyllome_seat.model.seat import Seat
+from phyllome_seat.model.seat_value import PATTERNS
 from phyllome_seat.model.value import replace
 from phyllome_seat.model.way_out import find_ways
 
@@ -35,8 +39,8 @@ _RUNNERS_UP = 4
 def propose(host: Host, wishes: ProposalWishes = ProposalWishes()) -> tuple[Proposal, ...]:  # noqa: B008 - a value
     """Return proposals for the seats of `wishes`, best first, at least one.
 
-    Each is a whole `Wish` that `assign` accepts on `host`. NoProposalError, with what would make it
-    fit, where there is none.
+    Each is a whole `Wish` that `assign` and `plan` accept on `host`. NoProposalError, with what
+    would make it fit, where there is none.
     """
     return _ask(host, wishes).proposals()
 
@@ -50,18 +54,36 @@ def find_best(host: Host, wishes: ProposalWishes) -> Proposal | None:
 
 
 def _ask(host: Host, wishes: ProposalWishes) -> _Asked:
-    """Return the question; where no seats are named, for as many with their own card as fit."""
+    """Return the question; where no seats are named, for as many with their own card as fit, and
+    for those that run now.
+    """
     if wishes.count is not None or wishes.seats:
         return _Asked(host, replace(wishes, seats=name_seats(wishes)))
     cards, _ = find_cards(Pool(host, keeps_console=wishes.console == "keep"), Seat("any"))
     good = [card for card in cards if not is_weak(card)]
-    for count in range(len(good), 0, -1):
-        some = replace(wishes, count=count)
+    running = _running_seats(host)
+    for count in range(len(running) + len(good), max(0, len(running) - 1), -1):
+        some = replace(wishes, seats=running, count=count)
         asked = _Asked(host, replace(some, seats=name_seats(some)))
         if asked.best is not None:
             return asked
-    one = replace(wishes, count=1)
+    one = replace(wishes, seats=running, count=1)
     return _Asked(host, replace(one, seats=name_seats(one)))
+
+
+def _running_seats(host: Host) -> tuple[SeatWishes, ...]:
+    """Return the seats whose guests run: what those have, no other seat can have.
+
+    Their names are of domains' metadata, which anybody may have written, and copied.
+    """
+    cards = {device.address for device in host.pci if device.is_gpu}
+    seats: dict[str, SeatWishes] = {}
+    for guest in host.guests_known:
+        if guest.is_running and guest.seat and re.fullmatch(PATTERNS["seat"], guest.seat):
+            is_virtual = not any(hostdev.pci in cards for hostdev in guest.hostdevs)
+            seat = SeatWishes(guest.seat, domain=guest.name, is_virtual=is_virtual)
+            seats.setdefault(seat.name, seat)
+    return tuple(seats.values())
 
 
 class _Asked:
@@ -149,7 +171,9 @@ class _Asked:
 
     def _accepts(self, pairs: Pick) -> bool:
         try:
-            assign(build_wish(self.host, self.wishes, pairs), self.host)
+            assignment = assign(build_wish(self.host, self.wishes, pairs), self.host)
+            if any(guest.is_running for guest in self.host.guests_known):
+                refuse_in_use(assignment, self.host, plan_restore(assignment, self.host))
         except AssignmentError as error:
             self.last_refusal = error.conflicts
             return False

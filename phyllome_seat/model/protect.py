@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from phyllome_seat.model.address import PciAddress, UsbPort
 from phyllome_seat.model.devices import Host, PciDevice
-from phyllome_seat.model.keyboards import find_last_keyboards
+from phyllome_seat.model.keyboards import find_last_keyboards, placed_inputs
 from phyllome_seat.model.need import Needs, Protected, Reason, has_left
 from phyllome_seat.model.need_uses import need_disks, need_guests, need_networks
 from phyllome_seat.model.value import replace
@@ -88,7 +88,7 @@ def _need_keyboards(
     host: Host, leaving: Collection[PciAddress], ports: Collection[UsbPort], needs: Needs
 ) -> None:
     """Need every place whose leaving would leave no keyboard to type on."""
-    keyboards, pci, usb = find_last_keyboards(host.inputs, leaving, ports)
+    keyboards, pci, usb = find_last_keyboards(placed_inputs(host), leaving, ports)
     if not (pci or usb):
         return
     names = list(dict.fromkeys(f"{keyboard.name} ({keyboard.node})" for keyboard in keyboards))

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 from phyllome_seat.model.address import UsbPort
 from phyllome_seat.model.assignment import Assignment
-from phyllome_seat.model.devices import Guest, Host, Hostdev, UsbDevice
+from phyllome_seat.model.devices import NOT_READ, Guest, Host, Hostdev, UsbDevice
 from phyllome_seat.model.guest import is_ours
+from phyllome_seat.model.guest_saved import find_had, has_moved
 from phyllome_seat.model.guest_usb import is_entry_of, next_alias, parse_alias
 from phyllome_seat.model.lend import (
     COMES_BACK_S,
@@ -35,7 +36,7 @@ from phyllome_seat.model.lend import (
 )
 from phyllome_seat.model.owner import ASK, Owner, find_owner
 from phyllome_seat.model.protect import Protected, Reason, protect
-from phyllome_seat.model.step import AttachUsb, DetachUsb, UsbStep
+from phyllome_seat.model.step import AttachUsb, DetachUsb, RenumberSaved, UsbStep
 from phyllome_seat.model.value import dataclass, replace
 
 _TAKES_USB = ("running", "paused", "idle")  # not one that is shutting down, or asleep
@@ -103,6 +104,11 @@ def reconcile_guest(
     return replace(whole, steps=tuple(step for step in whole.steps if step.guest == name))
 
 
+def why_not_restored(guest: Guest, assignment: Assignment, host: Host) -> tuple[str, ...]:
+    """Return what a saved guest was saved with and cannot have now; empty for any other."""
+    return tuple(_Comparison(assignment, host, NOTHING_SAID, 0.0).why_not_restored(guest))
+
+
 class _Comparison:
     """One comparison: what is plugged in, who has it, whose it is."""
 
@@ -132,7 +138,7 @@ class _Comparison:
         steps: list[UsbStep] = []
         if self.host.guests is not None:
             detach = self._detach()
-            steps = [*detach, *self._attach(detach)]
+            steps = [*detach, *self._attach(detach), *self._renumber()]
         lending = Lending(self.lends, self.released)
         owners = tuple((device, owner) for device, owner in self.owners.items() if owner)
         return Reconciled(tuple(steps), tuple(self.kept), lending, self.ended, self.again_s, owners)
@@ -145,10 +151,15 @@ class _Comparison:
     def _renew_lends(self, lends: tuple[Lend, ...]) -> tuple[Lend, ...]:
         seats = {seat.seat.name for seat in self.assignment.seats}
         kept: list[Lend] = []
+        # one that is not read may be the seat's
+        is_known = all(guest.state != NOT_READ for guest in self.host.guests_known)
+        is_asked = self.host.guests is not None and is_known
         for lend in lends:
-            has_stopped = self.host.guests is not None and lend.seat not in self.guests
+            has_stopped = is_asked and lend.seat not in self.guests
             device = self.by_port.get(lend.port)
-            new = renew_lend(lend, device, self.now_s, has_stopped=has_stopped)
+            guest = self.guests.get(lend.seat)
+            run = guest.run if guest else None
+            new = renew_lend(lend, device, self.now_s, has_stopped=has_stopped, run=run)
             if new is None or new.seat not in seats:
                 continue
             kept.append(new)
@@ -190,7 +201,9 @@ class _Comparison:
         steps = []
         for guest in self.host.guests_known:
             for hostdev in _live_usb(guest):
-                why = self._why_out(guest, hostdev) if is_ours(hostdev) else None
+                if not is_ours(hostdev):
+                    continue
+                why = _why_dead(guest, hostdev) or self._why_out(guest, hostdev)
                 if why is not None and hostdev.alias is not None:
                     steps.append(self._detach_step(guest, hostdev, hostdev.alias, why))
         return steps
@@ -282,6 +295,37 @@ class _Comparison:
                     held[number] = guest.uuid
         return held
 
+    # -- what is saved -----------------------------------------------------------------------------
+
+    def _renumber(self) -> list[RenumberSaved]:
+        """Return what saved guests are to be told, so that whoever starts one gets it restored.
+
+        Not of what the host needs by now: a guest that is restored takes it without a question.
+        """
+        steps = []
+        seats = {seat.seat.guest_name: seat.seat.name for seat in self.assignment.seats}
+        for guest in self.host.guests_known:
+            if guest.is_running or guest.seat is None or seats.get(guest.name) != guest.seat:
+                continue
+            moved = tuple(
+                device
+                for had, port, device in find_had(guest.saved, self.plugged)
+                if device and has_moved(had, device) and self._reason(port) is None
+            )
+            if moved:
+                steps.append(RenumberSaved(guest.name, guest.uuid, guest.seat, moved))
+        return steps
+
+    def why_not_restored(self, guest: Guest) -> list[str]:
+        """Return what a saved guest was saved with and cannot have now, and why, in words."""
+        words = []
+        for _, port, device in find_had(guest.saved, self.plugged):
+            if device is None:
+                words.append(f"with what is not plugged into {port} now")
+            elif (reason := self._reason(port)) is not None:
+                words.append(f"with {device.name} in {port}, which stays, for it {reason.words}")
+        return words
+
     def _protected(self) -> Protected:
         """Return what the host needs, found out when it is first asked: most events ask nothing."""
         if self._needs is None:
@@ -370,6 +414,17 @@ def _place(hostdev: Hostdev) -> UsbPort | None:
     """Return where a device of ours was plugged in, from its alias."""
     said = parse_alias(hostdev.alias)
     return said.port if said else None
+
+
+def _why_dead(guest: Guest, hostdev: Hostdev) -> str | None:
+    """Return why a guest does not see what it has: it was saved and restored since.
+
+    QEMU takes devices of the host out of a guest whose memory it has loaded, and keeps the entry
+    (usb_host_post_load_bh, hw/usb/host-libusb.c).
+    """
+    said = parse_alias(hostdev.alias)
+    is_before = said is not None and said.run and guest.run and said.run != guest.run
+    return "the guest was saved and restored since, and does not see it" if is_before else None
 
 
 def _ended(before: tuple[Lend, ...], after: tuple[Lend, ...]) -> list[Lend]:

@@ -1,8 +1,9 @@
 """A `Host` that can be posted in public: what names a person, a network or one device is a token.
 
 The same text gives the same token, so twins stay twins and what matched still does. What is not
-known to be harmless goes: of mount points, interfaces, kernel arguments only the common are kept.
-Guests and our own files are left out whole: a domain's XML has too much in it.
+known to be harmless goes: of mount points, interfaces, kernel arguments only the common are kept,
+and a device's own name only where its maker wrote it. Guests and our own files are left out whole:
+a domain's XML has too much in it.
 """
 
 from __future__ import annotations
@@ -11,33 +12,54 @@ import re
 
 from phyllome_seat.model.devices import (
     BlockDevice,
-    Connector,
     Host,
-    InputDevice,
     Mount,
     NetworkInterface,
     NetworkUse,
-    UsbDevice,
 )
 from phyllome_seat.model.platform import Platform, Setting
+from phyllome_seat.model.redact_devices import (
+    Tokens,
+    redact_connector,
+    redact_input,
+    redact_seat,
+    redact_usb,
+)
 from phyllome_seat.model.value import replace
 
-_BLUETOOTH = 0x05  # BUS_BLUETOOTH: include/uapi/linux/input.h
-_MAC = re.compile(r"(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
+_BLOCK = re.compile(  # Documentation/admin-guide/devices.txt; not md_alice: md(4), named arrays
+    r"(sd|hd|vd|xvd)[a-z]{1,3}\d*|nvme\d+(c\d+)?n\d+(p\d+)?|mmcblk\d+(boot\d|rpmb|p\d+)?"
+    r"|(dm-|md|loop|zram|ram|sr|fd|bcache|zd|rbd|nbd|pmem|drbd)\d+(p\d+)?|\?"
+)
 _POINTS = re.compile(r"/(boot(/efi)?|efi|home|usr|var|srv|opt|tmp)?|swap|EFI system partition")
-_VOLUME = "an active volume"
+_POINT_WORDS = (
+    *("an active volume", "a file system mounted out of sight", "the journal of a file system"),
+    "the partition the BIOS starts",
+)
+_POOL = "the ZFS pool "
 # systemd.net-naming-scheme(7); not enx and wlx, which have the MAC in them
 _INTERFACE = re.compile(r"lo|(eth|wlan|br|bond|virbr|vnet)\d+|(en|wl)([ops]\d+)+(f\d+)?(np\d+)?")
-_FILE = re.compile(r"/proc/[a-z/]+|/proc/net/\w+|/sys/class/(block|net|drm|input)")
+_FILE = re.compile(
+    r"/proc/((self|1)/mountinfo|swaps|cmdline|net/(tcp6?|route|ipv6_route))|/sys/class/(block|net|drm|input)"
+    r"|/sys/firmware/efi|/run/udev/data|/etc/fstab"
+)
+_TERMINAL = re.compile(r"tty(S|USB|AMA|ACM)?\d+|hvc\d+|:\d+|console")
+_FILESYSTEM = re.compile(r"[a-z]+\d?|hfsplus|9p|nfs4|xfs_external_log")  # a driver's own word
 _WHYS = ("default route", "root file system")
-_SSH = "SSH session from "
+_SESSION = "session from "
+_BOOL = r"(?:[01yntfYNTF]|[oO]n|[oO]ff|yes|no|true|false)"
+_MODULE = r"(?:vfio[-_a-z0-9]*|kvmgt|pci[-_]stub)"
 _WORD = re.compile(
     r"quiet|splash|nomodeset|ro|rw|iommu(\.\w+)?=\w+|(intel|amd)_iommu=[\w,]+"
-    r"|vfio[-_]pci\.ids=[0-9a-fA-F:,]+|video=efifb:off|i915\.\w+=\d+|pcie_acs_override=[\w,]+"
+    r"|(vfio[-_]pci|pci[-_]stub)\.ids=[0-9a-fA-F:,]+|video=efifb:off|i915\.\w+=\d+"
+    r"|pcie_acs_override=[\w,]+|intremap=(on|off|nosid|nopost|no_x2apic_optout|,)+|nointremap|noapic"
+    rf"|(i915\.enable_gvt|vfio[-_]iommu[-_]type1\.allow_unsafe_interrupts)(={_BOOL})?"
+    rf"|(rd\.driver\.(pre|post)|(rd\.)?modules[-_]load)={_MODULE}(,{_MODULE})*"
 )
 _SETTING = re.compile(
-    r"options|softdep|blacklist|pre:|vfio[-_a-z0-9]*|kvmgt|i915|amdgpu|nouveau|nvidia|pci-stub"
-    r"|ids=[0-9a-fA-F:,]+|enable_gvt=\d|disable_vga=\d|allow_unsafe_interrupts=\w"
+    r"options|softdep|blacklist|pre:|vfio[-_a-z0-9]*|kvmgt|i915|amdgpu|nouveau|nvidia|pci[-_]stub"
+    r"|ids=[0-9a-fA-F:,]+|disable_vga=\d"
+    rf"|(enable_gvt|allow_unsafe_interrupts)(={_BOOL})?"
     r"|install|/(usr/)?bin/(true|false)|kvm\w*|IdleAction=[a-z-]+|vm\.nr_hugepages|=|\d+|deny"
     r"|cgroup_device_acl|\[?\"/dev/kvm\",?|/dev/(kvm|vfio|bus/usb)[/*]*"
 )
@@ -54,18 +76,23 @@ _CONFIGS = frozenset(
 
 def redact(host: Host) -> Host:
     """Return `host` without what names anyone; a plan can still be made for it."""
-    tokens = _Tokens(host)
+    tokens = Tokens(host)
     return replace(
         host,
-        connectors=tuple(_connector(c, tokens) for c in host.connectors),
-        usb=tuple(_usb(device, tokens) for device in host.usb),
-        inputs=tuple(_input(device, tokens) for device in host.inputs),
+        connectors=tuple(redact_connector(c, tokens) for c in host.connectors),
+        usb=tuple(redact_usb(device, tokens) for device in host.usb),
+        inputs=tuple(redact_input(device, tokens) for device in host.inputs),
         blocks=tuple(_block(block, tokens) for block in host.blocks),
         mounts=tuple(_mount(mount, tokens) for mount in host.mounts),
         networks=tuple(_network(network, tokens) for network in host.networks),
         network_uses=tuple(_use(use, tokens) for use in host.network_uses),
         console=replace(
-            host.console, sessions=tuple(_session(s, tokens) for s in host.console.sessions)
+            host.console,
+            serial=tuple(
+                t if _TERMINAL.fullmatch(t) else tokens.of("terminal", t)
+                for t in host.console.serial
+            ),
+            sessions=tuple(_session(s, tokens) for s in host.console.sessions),
         ),
         guests=None,
         before=tuple(replace(b, seat=tokens.of("seat", b.seat)) for b in host.before),
@@ -76,84 +103,31 @@ def redact(host: Host) -> Host:
     )
 
 
-class _Tokens:
-    """Tokens by kind and text, numbered in the order of asking."""
-
-    def __init__(self, host: Host) -> None:
-        self._known: dict[str, dict[str, str]] = {}
-        self.blocks = frozenset(block.name for block in host.blocks)
-
-    def of(self, kind: str, text: str) -> str:
-        """Return the token of a text; of an empty one, itself."""
-        known = self._known.setdefault(kind, {})
-        return known.setdefault(text, f"{kind}-{len(known) + 1}") if text else text
-
-    def maybe(self, kind: str, text: str | None) -> str | None:
-        """Return the token of a text that may not be there."""
-        return None if text is None else self.of(kind, text)
-
-    def scrub(self, text: str) -> str:
-        """Return a name without the addresses and serials that some devices have in it."""
-        text = _MAC.sub(lambda found: self.of("mac", found[0]), text)
-        for serial, token in self._known.get("serial", {}).items():
-            if len(serial) > 3:
-                text = text.replace(serial, token)
-        return text
+def _block_name(name: str, tokens: Tokens) -> str:
+    return name if _BLOCK.fullmatch(name) else tokens.of("source", name)
 
 
-def _connector(connector: Connector, tokens: _Tokens) -> Connector:
-    monitor = connector.monitor
-    if monitor is None:
-        return connector
-    number = monitor.serial_number
-    if number:
-        number = int(tokens.of("number", str(number)).rpartition("-")[2])
-    serial = tokens.maybe("serial", monitor.serial)
-    name = tokens.scrub(monitor.name) if monitor.name else monitor.name
-    return replace(
-        connector,
-        monitor=replace(monitor, serial=serial, serial_number=number, name=name, week=None),
-    )
-
-
-def _usb(device: UsbDevice, tokens: _Tokens) -> UsbDevice:
-    serial = tokens.maybe("serial", device.serial)
-    maker = tokens.scrub(device.manufacturer) if device.manufacturer else device.manufacturer
-    product = tokens.scrub(device.product) if device.product else device.product
-    return replace(device, serial=serial, manufacturer=maker, product=product)
-
-
-def _input(device: InputDevice, tokens: _Tokens) -> InputDevice:
-    uniq = tokens.maybe("serial", device.uniq)
-    if device.bus_type == _BLUETOOTH:  # people name these, and phys is the adapter's address
-        name, phys = tokens.of("device", device.name), tokens.maybe("mac", device.phys)
-    else:
-        name, phys = tokens.scrub(device.name), tokens.scrub(device.phys or "") or device.phys
-    seat = device.seat and _seat(device.seat, tokens)
-    return replace(device, uniq=uniq, name=name, phys=phys, seat=seat)
-
-
-def _seat(name: str, tokens: _Tokens) -> str:
-    return name if name == "seat0" else tokens.of("seat", name)
-
-
-def _block_name(name: str, tokens: _Tokens) -> str:
-    return name if name in tokens.blocks else tokens.of("source", name)
-
-
-def _block(block: BlockDevice, tokens: _Tokens) -> BlockDevice:
+def _block(block: BlockDevice, tokens: Tokens) -> BlockDevice:
     return replace(
         block,
+        name=_block_name(block.name, tokens),
         below=tuple(_block_name(name, tokens) for name in block.below),
         label=tokens.maybe("volume", block.label),
         partition_uuid=tokens.maybe("partition", block.partition_uuid),
     )
 
 
-def _mount(mount: Mount, tokens: _Tokens) -> Mount:
-    is_common = mount.point == _VOLUME or _POINTS.fullmatch(mount.point)
-    point = mount.point if is_common else "/" + tokens.of("folder", mount.point)
-    filesystem = mount.filesystem if mount.filesystem != mount.point else point
+def _mount(mount: Mount, tokens: Tokens) -> Mount:
+    point = mount.point
+    if point.startswith(_POOL):
+        point = _POOL + tokens.of("pool", point.removeprefix(_POOL))
+    elif point not in _POINT_WORDS and not _POINTS.fullmatch(point):
+        point = "/" + tokens.of("folder", point)
+    filesystem = mount.filesystem.partition(".")[0]  # fuse.NAME: whoever mounts it says that
+    if mount.filesystem == mount.point:
+        filesystem = point
+    elif filesystem and not _FILESYSTEM.fullmatch(filesystem):
+        filesystem = tokens.of("filesystem", filesystem)
     return replace(
         mount,
         device=_block_name(mount.device, tokens),
@@ -163,38 +137,39 @@ def _mount(mount: Mount, tokens: _Tokens) -> Mount:
     )
 
 
-def _evidence(evidence: str, tokens: _Tokens) -> str:
+def _evidence(evidence: str, tokens: Tokens) -> str:
     return evidence if _FILE.fullmatch(evidence) else tokens.of("file", evidence)
 
 
-def _interface(name: str, tokens: _Tokens) -> str:
+def _interface(name: str, tokens: Tokens) -> str:
     return name if _INTERFACE.fullmatch(name) else tokens.of("net", name)
 
 
-def _network(network: NetworkInterface, tokens: _Tokens) -> NetworkInterface:
+def _network(network: NetworkInterface, tokens: Tokens) -> NetworkInterface:
     below = tuple(_interface(name, tokens) for name in network.below)
     return replace(network, name=_interface(network.name, tokens), below=below)
 
 
-def _use(use: NetworkUse, tokens: _Tokens) -> NetworkUse:
+def _use(use: NetworkUse, tokens: Tokens) -> NetworkUse:
     why = use.why
-    if why.startswith(_SSH):
-        why = _SSH + tokens.of("address", why.removeprefix(_SSH))
+    kind, session, peer = why.partition(_SESSION)
+    if session:
+        why = ("SSH " if kind else "") + session + tokens.of("address", peer)
     elif why not in _WHYS:
         why = tokens.of("use", why)
     interface = _interface(use.interface, tokens)
     return replace(use, interface=interface, why=why, evidence=_evidence(use.evidence, tokens))
 
 
-def _session(session: str, tokens: _Tokens) -> str:
+def _session(session: str, tokens: Tokens) -> str:
     """Return "seat0: alice on tty2" without Alice, and without the name of a seat of ours."""
     seat, _, rest = session.partition(": ")
     user, _, terminal = rest.rpartition(" on ")
-    terminal = terminal if re.fullmatch(r"tty\d+|:\d+", terminal) else "?"
-    return f"{_seat(seat, tokens)}: {tokens.of('user', user or rest)} on {terminal}"
+    terminal = terminal if _TERMINAL.fullmatch(terminal) else "?"
+    return f"{redact_seat(seat, tokens)}: {tokens.of('user', user or rest)} on {terminal}"
 
 
-def _platform(platform: Platform, tokens: _Tokens) -> Platform:
+def _platform(platform: Platform, tokens: Tokens) -> Platform:
     version = re.match(r"\d+(\.\d+)*", platform.kernel)
     settings = tuple(
         replace(
@@ -218,7 +193,7 @@ def _arguments(text: str) -> str:
     return " ".join(word for word in text.split() if _WORD.fullmatch(word))
 
 
-def _boot_line(line: Setting, tokens: _Tokens) -> Setting:
+def _boot_line(line: Setting, tokens: Tokens) -> Setting:
     name, equals, text = line.text.partition("=")
     is_variable = equals and re.fullmatch(r"GRUB_CMDLINE_LINUX(_DEFAULT)?", name)
     text = _arguments((text if is_variable else line.text).replace('"', " ").replace("'", " "))
@@ -226,7 +201,7 @@ def _boot_line(line: Setting, tokens: _Tokens) -> Setting:
     return replace(line, file=_config(line.file, tokens), text=text)
 
 
-def _config(path: str, tokens: _Tokens) -> str:
+def _config(path: str, tokens: Tokens) -> str:
     """Return a file of the system's by its name, one of its owner's by its folder and a token."""
     folder = path.rpartition("/")[0]
     return path if path in _CONFIGS else f"{folder}/{tokens.of('file', path)}"

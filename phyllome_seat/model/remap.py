@@ -13,6 +13,7 @@ from phyllome_seat.model.consent import find_consent
 from phyllome_seat.model.devices import Connector, Host, PciDevice
 from phyllome_seat.model.match import is_meant, label, name_monitor
 from phyllome_seat.model.monitors import monitor_match
+from phyllome_seat.model.printable import one_line
 from phyllome_seat.model.seat import MonitorMatch, PciMatch, PortMatch, Seat, UsbMatch, Wish
 from phyllome_seat.model.value import dataclass, replace
 
@@ -53,8 +54,8 @@ def remap(wish: Wish, host: Host) -> Remap:
     return Remap(
         moved,
         tuple(moves.edits),
-        tuple(dict.fromkeys(moves.reasons)),
-        _find_left(host, moved),
+        tuple(dict.fromkeys(map(one_line, moves.reasons))),
+        tuple(map(one_line, _find_left(host, moved))),
     )
 
 

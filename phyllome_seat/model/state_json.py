@@ -85,6 +85,7 @@ def render_lending(lending: Lending) -> str:
                     "seat": lend.seat,
                     "until": lend.until,
                     "ends_at_s": lend.ends_at_s,
+                    "run": lend.run,
                 }
                 for lend in lending.lends
             ],
@@ -130,6 +131,7 @@ def _parse_lend(facts: Mapping[str, object]) -> Lend:
         ends_at_s=_seconds_or_none(facts, "ends_at_s"),
         since_s=_seconds_or_none(facts, "since_s") or 0.0,
         gone_s=_seconds_or_none(facts, "gone_s"),
+        run=None if facts.get("run") is None else _word(facts, "run"),
     )
 
 

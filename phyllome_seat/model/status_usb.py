@@ -9,6 +9,7 @@ from phyllome_seat.model.lend import Lending
 from phyllome_seat.model.owner import Owner
 from phyllome_seat.model.reconcile import Reconciled, reconcile
 from phyllome_seat.model.seat import Wish
+from phyllome_seat.model.step import AttachUsb
 
 
 def find_usb_status(
@@ -60,7 +61,7 @@ def _why_out(device: UsbDevice, result: Reconciled) -> str:
     for kept in result.kept:
         if kept.device == device:
             return kept.why
-    if any(step.device == device for step in result.steps):
+    if any(isinstance(step, AttachUsb) and step.device == device for step in result.steps):
         return "is to be attached: the service does, or `phyllome-seat start`"
     return "its guest is off"
 

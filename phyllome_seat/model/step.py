@@ -265,6 +265,20 @@ class DetachUsb:
         return f"detach {what} from guest {self.guest}: {self.why}"
 
 
+@dataclass(frozen=True, slots=True)
+class RenumberSaved:
+    """Tell a guest's saved state the numbers that devices have now, so that it can be restored."""
+
+    guest: str
+    uuid: str
+    seat: str
+    devices: tuple[UsbDevice, ...]
+
+    def __str__(self) -> str:
+        where = ", ".join(map(_usb, self.devices))
+        return f"tell the saved state of guest {self.guest} of seat {self.seat} about {where}"
+
+
 Step = (
     WriteFile
     | RemoveFile
@@ -281,12 +295,23 @@ Step = (
     | RemoveGuest
     | ArmReturn
 )
-UsbStep = AttachUsb | DetachUsb  # of `reconcile`: no plan has them, since guests come and go
+# Of `reconcile`: no plan has them, since guests come and go.
+UsbStep = AttachUsb | DetachUsb | RenumberSaved
 
 
 def devices(pci: tuple[GuestPci, ...]) -> str:
     """Return what a guest is given, in words."""
     return "with " + ", ".join(f"{p.address} ({p.what})" for p in pci) if pci else "no PCI device"
+
+
+def find_going(step: UsbStep) -> tuple[UsbDevice, ...]:
+    """Return the devices that leave the host with a step, or may once it is done."""
+    match step:
+        case AttachUsb(device=device):
+            return (device,)
+        case RenumberSaved(devices=devices):
+            return devices
+    return ()
 
 
 def _usb(device: UsbDevice) -> str:

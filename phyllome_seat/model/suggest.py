@@ -10,6 +10,7 @@ from phyllome_seat.model.monitors import monitor_match, numbered
 from phyllome_seat.model.proposal import ProposalWishes, SeatWishes
 from phyllome_seat.model.propose import find_best
 from phyllome_seat.model.seat import PciMatch, PortMatch, Seat
+from phyllome_seat.model.value import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 def suggest(host: Host, answers: Answers) -> dict[str, str]:
     """Return an answer to each question of the best proposal, by the question's key.
 
-    Nothing where nothing fits: then the answers are refused at the end, with the reasons.
+    Nothing where nothing fits: then the answers are refused at the end, with the reasons. That a
+    seat's guest runs now is no reason: `plan`, which follows, says to stop it.
     """
+    if host.guests:
+        guests = tuple(replace(g, state="shut off") if g.seat else g for g in host.guests)
+        host = replace(host, guests=guests)
     wishes = tuple(_known(host, answers, name) for name in answers.names)
     best = find_best(host, ProposalWishes(seats=wishes))
     if best is None:

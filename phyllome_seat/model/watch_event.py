@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from phyllome_seat.model.lend import Lend
 from phyllome_seat.model.reconcile import Kept
-from phyllome_seat.model.step import AttachUsb, DetachUsb
+from phyllome_seat.model.step import AttachUsb, DetachUsb, RenumberSaved, UsbStep
 from phyllome_seat.model.value import dataclass
 
 
@@ -41,12 +41,23 @@ class Detached:
 
 
 @dataclass(frozen=True, slots=True)
+class Renumbered:
+    """A guest's saved state knows what was plugged in again; the step took ``took_s`` seconds."""
+
+    step: RenumberSaved
+    took_s: float
+
+    def __str__(self) -> str:
+        return f"{self.step} (done in {self.took_s:.2f} s)"
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A step that was not done; tried again after ``again_s`` seconds, not before something changes
     where that is None.
     """
 
-    step: AttachUsb | DetachUsb
+    step: UsbStep
     why: str
     again_s: float | None
 
@@ -162,6 +173,7 @@ WatchEvent = (
     Watching
     | Attached
     | Detached
+    | Renumbered
     | Refused
     | Stayed
     | LendEnded

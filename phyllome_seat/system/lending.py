@@ -15,7 +15,7 @@ from phyllome_seat.model.guest import is_ours
 from phyllome_seat.model.guest_usb import has_usb, is_entry_of, parse_alias
 from phyllome_seat.model.lend import Lend, Lending, Released, is_same
 from phyllome_seat.model.owner import find_owner
-from phyllome_seat.model.step import AttachUsb
+from phyllome_seat.model.step import AttachUsb, DetachUsb, RenumberSaved
 from phyllome_seat.system.apply import prepare
 from phyllome_seat.system.scan import scan
 from phyllome_seat.system.seating import SYSTEM, chosen, connect, needed
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from phyllome_seat.model.address import UsbPort
     from phyllome_seat.model.devices import Guest, Host, UsbDevice
     from phyllome_seat.model.seat import Seat, Wish
-    from phyllome_seat.model.step import UsbStep
     from phyllome_seat.system.guests import Libvirt
     from phyllome_seat.system.settle_usb import Failed, Settled
 
@@ -216,10 +215,14 @@ def _has(libvirt: Libvirt, guest: Guest, device: UsbDevice, seat: str) -> bool:
 
 def _failed(settled: Settled, device: UsbDevice) -> list[Failed]:
     """Return what failed with this device; what another guest refuses is another matter."""
-    return [f for f in settled.failed if _place(f.step) in (device.port, None)]
+    return [
+        failed
+        for failed in settled.failed
+        if not isinstance(failed.step, RenumberSaved) and _place(failed.step) in (device.port, None)
+    ]
 
 
-def _place(step: UsbStep) -> UsbPort | None:
+def _place(step: AttachUsb | DetachUsb) -> UsbPort | None:
     if isinstance(step, AttachUsb):
         return step.device.port
     said = parse_alias(step.alias)

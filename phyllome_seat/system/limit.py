@@ -24,6 +24,9 @@ class NoAnswerError(ApplyError):
 def within(limit_s: float, who: str, what: str, call: Callable[[], T], *, hint: str = "") -> T:
     """Return what `call` returns, or raise what it raises; NoAnswerError after `limit_s`.
 
+    An error that is raised keeps nothing alive once it is forgotten: a frame that had it would be
+    in its own traceback, and with it all that `call` works on, until garbage is collected.
+
     A blocking call into a C library cannot be interrupted. At the limit its thread is left behind:
     it keeps what it works on alive, and does not keep the program from ending.
     """
@@ -42,8 +45,14 @@ def within(limit_s: float, who: str, what: str, call: Callable[[], T], *, hint: 
         answer = answers.get(timeout=limit_s)
     except Empty:
         raise NoAnswerError(who, what, limit_s, hint=hint) from None
-    return answer()
+    try:
+        return answer()
+    finally:
+        del answer
 
 
 def _raise(error: BaseException) -> NoReturn:
-    raise error
+    try:
+        raise error
+    finally:
+        del error

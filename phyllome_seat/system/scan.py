@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from phyllome_seat.model.devices import Host
+from phyllome_seat.model.guest_holds import find_images
 from phyllome_seat.model.seen import parse_seen, recall
+from phyllome_seat.model.value import replace
 from phyllome_seat.system.scan_console import read_console
 from phyllome_seat.system.scan_cpu import read_cpus, read_iommu, read_memory
 from phyllome_seat.system.scan_drm import read_connectors
@@ -50,10 +52,29 @@ def scan(sysfs: Sysfs, *, guests: Callable[[], tuple[Guest, ...] | None] | None 
         networks=networks,
         network_uses=network_uses,
         console=read_console(sysfs, pci, tcp),
-        guests=guests() if guests else None,
+        guests=_with_gone(guests(), sysfs) if guests else None,
         before=before,
         pending=pending,
         files=files,
         kept_guests=kept_guests,
     )
     return recall(parse_seen(sysfs.read(f"{LIB}/seen.json")), host)
+
+
+def _with_gone(guests: tuple[Guest, ...] | None, sysfs: Sysfs) -> tuple[Guest, ...] | None:
+    """Return the guests, those that we created with the disk images that are not there."""
+    if guests is None or not any(guest.created for guest in guests):
+        return guests
+    return tuple(
+        replace(guest, gone=tuple(path for path in find_images(guest) if _is_gone(path, sysfs)))
+        if guest.created
+        else guest
+        for guest in guests
+    )
+
+
+def _is_gone(path: str, sysfs: Sysfs) -> bool:
+    """Return whether a file is not in its folder, as far as one may look in there."""
+    folder, _, name = path.lstrip("/").rpartition("/")
+    may_look = sysfs.status(f"{folder}/.") is not None
+    return may_look and sysfs.status(f"{folder}/{name}") is None

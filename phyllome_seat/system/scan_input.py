@@ -9,6 +9,7 @@ from phyllome_seat.model.address import UsbPort
 from phyllome_seat.model.devices import InputDevice, UsbDevice
 from phyllome_seat.model.input_kinds import KINDS, Capabilities, classify, parse_bits
 from phyllome_seat.model.printable import printable
+from phyllome_seat.model.value import replace
 from phyllome_seat.system.numbers import find_nearest, read_number
 from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.udev_db import UdevEntry, read_udev
@@ -16,41 +17,62 @@ from phyllome_seat.system.udev_db import UdevEntry, read_udev
 _CLASS = "sys/class/input/"
 _KINDS = {f"{kind.upper()}=1": kind for kind in KINDS}
 
+# What never changes of an input device, by the path of its node, with the node's own number. No
+# other has that path until the boot ends: the kernel counts on, input_allocate_device(), input_no.
+Known = dict[str, tuple[str, InputDevice]]
 
-def read_inputs(sysfs: Sysfs, usb: tuple[UsbDevice, ...]) -> tuple[InputDevice, ...]:
-    """Return every evdev node, each traced to its place among the devices of `usb`."""
+
+def read_inputs(
+    sysfs: Sysfs, usb: tuple[UsbDevice, ...], known: Known | None = None
+) -> tuple[InputDevice, ...]:
+    """Return every evdev node, each traced to its place among the devices of `usb`.
+
+    What was read before is in `known`, which is brought up to date; what udev says is read again.
+    """
     ports = {device.sysname: device.port for device in usb}
     inputs = []
+    before: Known = known or {}
+    now: Known = {}
     for node in sysfs.list(_CLASS):
         path = sysfs.target(_CLASS + node) if node.startswith("event") else None
         if path is not None:
-            device = _read_input(sysfs, node, path, ports)
-            if device is not None:
-                inputs.append(device)
+            fixed = before.get(path) or _read_fixed(sysfs, node, path)
+            if fixed is not None:
+                now[path] = fixed
+                inputs.append(_with_rest(sysfs, path, ports, *fixed))
+    if known is not None:
+        known.clear()
+        known.update(now)
     return tuple(sorted(inputs, key=lambda device: (len(device.node), device.node)))
 
 
-def _read_input(
-    sysfs: Sysfs, node: str, path: str, ports: dict[str, UsbPort | None]
-) -> InputDevice | None:
-    """Return the input device whose node's own folder is `path`, None when it has gone."""
+def _read_fixed(sysfs: Sysfs, node: str, path: str) -> tuple[str, InputDevice] | None:
+    """Return what stays of the input device whose node's own folder is `path`; None: it is gone."""
     device = path.rpartition("/")[0]
     number = sysfs.read(path + "/dev")
     if number is None:
         return None
-    udev = read_udev(sysfs, "c" + number)
-    return InputDevice(
+    return number, InputDevice(
         node=node,
         name=printable(sysfs.read(device + "/name")) or "",
-        kinds=_read_kinds(sysfs, device, udev),
         bus_type=_read_id(sysfs, device, "bustype"),
         vendor=_read_id(sysfs, device, "vendor"),
         product=_read_id(sysfs, device, "product"),
         version=_read_id(sysfs, device, "version"),
         phys=printable(sysfs.read(device + "/phys")),
         uniq=printable(sysfs.read(device + "/uniq")),
-        usb=_find_port(path, ports),
         pci=find_nearest(path),
+    )
+
+
+def _with_rest(
+    sysfs: Sysfs, path: str, ports: dict[str, UsbPort | None], number: str, device: InputDevice
+) -> InputDevice:
+    udev = read_udev(sysfs, "c" + number)
+    return replace(
+        device,
+        kinds=_read_kinds(sysfs, path.rpartition("/")[0], udev),
+        usb=_find_port(path, ports),
         seat=printable(udev.find("ID_SEAT")),
     )
 

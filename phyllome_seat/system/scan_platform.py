@@ -1,6 +1,6 @@
 """What the system is, how it starts, and what of VFIO, libvirt and QEMU it has: for `check`.
 
-Sources: os-release(5), kernel-install(8), proc_cpuinfo(5), proc_interrupts(5),
+Sources: os-release(5), proc_cpuinfo(5), proc_interrupts(5),
 Documentation/ABI/testing/sysfs-kernel-iommu_groups.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from phyllome_seat.model.platform import Platform
 from phyllome_seat.model.printable import one_line
+from phyllome_seat.system.scan_boot import find_boot, find_initramfs
 from phyllome_seat.system.scan_card_memory import read_bars, read_framebuffers
 from phyllome_seat.system.scan_services import (
     read_booleans_off,
@@ -36,7 +37,6 @@ _PROGRAMS = (
     "usr/bin/qemu-kvm",
     "usr/libexec/qemu-kvm",
 )
-_INITRAMFS = ("update-initramfs", "dracut", "mkinitcpio")
 
 
 def read_platform(sysfs: Sysfs, pci: Iterable[PciDevice] = ()) -> Platform:
@@ -49,7 +49,7 @@ def read_platform(sysfs: Sysfs, pci: Iterable[PciDevice] = ()) -> Platform:
     kernel = sysfs.read("proc/sys/kernel/osrelease") or ""
     modules, builtin = _read_modules(sysfs, kernel)
     flags = cpuinfo.get("flags", "").split()
-    boot = _find_boot(sysfs)
+    boot = find_boot(sysfs)
     return Platform(
         os=release.get("ID", ""),
         os_like=tuple(release.get("ID_LIKE", "").split()),
@@ -66,7 +66,7 @@ def read_platform(sysfs: Sysfs, pci: Iterable[PciDevice] = ()) -> Platform:
         programs=tuple(f"/{path}" for path in _PROGRAMS if sysfs.exists(path)),
         settings=read_settings(sysfs),
         boot_lines=read_boot_lines(sysfs, boot),
-        initramfs=_find_initramfs(sysfs),
+        initramfs=find_initramfs(sysfs),
         nodes=read_nodes(sysfs),
         daemons=read_daemons(sysfs),
         listening=read_listening(sysfs),
@@ -89,27 +89,6 @@ def _read_cpuinfo(sysfs: Sysfs) -> dict[str, str]:
     first = (sysfs.read("proc/cpuinfo") or "").partition("\n\n")[0]
     pairs = (line.partition(":") for line in first.splitlines())
     return {key.strip(): one_line(value.strip()) for key, _, value in pairs}
-
-
-def _find_boot(sysfs: Sysfs) -> str:
-    """Return how kernel arguments are kept, the one that would undo others' work first."""
-    if sysfs.exists("run/ostree-booted"):
-        return "ostree"
-    if sysfs.exists("usr/sbin/grubby") or sysfs.exists("usr/bin/grubby"):
-        return "grubby"
-    if sysfs.exists("etc/default/grub"):
-        return "grub"
-    if sysfs.exists("etc/kernel/cmdline"):
-        return "kernel-install"
-    loaders = ("boot/loader/loader.conf", "efi/loader/loader.conf", "boot/efi/loader/loader.conf")
-    return "systemd-boot" if any(map(sysfs.exists, loaders)) else ""
-
-
-def _find_initramfs(sysfs: Sysfs) -> str:
-    """Return what makes this system's initramfs."""
-    folders = ("usr/sbin", "usr/bin")
-    there = (name for name in _INITRAMFS if any(sysfs.exists(f"{f}/{name}") for f in folders))
-    return next(there, "")
 
 
 def _read_modules(sysfs: Sysfs, kernel: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -7,8 +7,12 @@ sysctl.d(5), logind.conf(5); libvirt's qemu.conf; grub-mkconfig's /etc/default/g
 
 from __future__ import annotations
 
+import re
+
 from phyllome_seat.model.platform import Setting
 from phyllome_seat.model.printable import one_line
+from phyllome_seat.model.value import replace
+from phyllome_seat.system.scan_boot import find_entries, is_made_entry
 from phyllome_seat.system.sysfs import Sysfs
 
 TYPE_CHECKING = False
@@ -16,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ROOTS = ("etc", "run", "usr/local/lib", "usr/lib", "lib")
-_VFIO = ("vfio", "gvt", "pci-stub", "kvm")
+_EARLY = ("vfio", "gvt", "kvmgt", "pci-stub", "pci_stub")
+_VFIO = (*_EARLY, "kvm")
 _PLACES = (  # folder below each root, words of which a line must have one
     ("modprobe.d", _VFIO),
     ("modules-load.d", _VFIO),
@@ -27,7 +32,7 @@ _PLACES = (  # folder below each root, words of which a line must have one
 )
 _FILES = (
     ("etc/modules", _VFIO),
-    ("etc/initramfs-tools/modules", ("vfio",)),
+    ("etc/initramfs-tools/modules", _EARLY),
     ("etc/dracut.conf", ("vfio",)),
     ("etc/mkinitcpio.conf", ("vfio",)),
     ("etc/sysctl.conf", ("vm.nr_hugepages",)),
@@ -39,6 +44,7 @@ _APPARMOR = (
     "etc/apparmor.d/abstractions/libvirt-qemu.d",
 )
 _ACL = "cgroup_device_acl"
+_WITH_A_FILE = ("kernel-install", "mkinitcpio", "systemd-boot")
 
 
 def read_settings(sysfs: Sysfs) -> tuple[Setting, ...]:
@@ -58,16 +64,20 @@ def read_boot_lines(sysfs: Sysfs, boot: str) -> tuple[Setting, ...]:
         files = [f"{folder}/{name}" for name in sysfs.list(folder) if name.endswith(".cfg")]
         word = ("GRUB_CMDLINE_LINUX",)
         lines = [s for path in ("etc/default/grub", *files) for s in _grep(sysfs, path, word)]
+        lines = [replace(line, text=re.sub(r"^export\s+", "", line.text)) for line in lines]
         return tuple(line for line in lines if line.text.startswith(word))
-    if boot == "kernel-install":
-        return tuple(_grep(sysfs, "etc/kernel/cmdline", ("",)))
-    if boot == "systemd-boot":
-        for folder in ("boot/loader/entries", "efi/loader/entries", "boot/efi/loader/entries"):
-            names = [name for name in sysfs.list(folder) if name.endswith(".conf")]
-            lines = [s for n in names for s in _grep(sysfs, f"{folder}/{n}", (), first="options")]
-            if lines:
-                return tuple(lines)
-    return ()
+    if boot == "mkinitcpio":  # these, else the one file: ArchWiki, Unified kernel image
+        folder = "etc/cmdline.d"
+        files = [f"{folder}/{name}" for name in sysfs.list(folder) if name.endswith(".conf")]
+        if lines := [s for path in files for s in _grep(sysfs, path, ())]:
+            return tuple(lines)
+    lines = _grep(sysfs, "etc/kernel/cmdline", ()) if boot in _WITH_A_FILE else []
+    if boot in ("systemd-boot", "kernel-install"):
+        # kernel-install makes its entries anew from the file, and the next kernel's too
+        others = [path for path in find_entries(sysfs) if not is_made_entry(sysfs, path)]
+        paths = find_entries(sysfs) if boot == "systemd-boot" else others
+        lines = [s for path in paths for s in _grep(sysfs, path, (), first="options")] + lines
+    return tuple(lines)
 
 
 def _paths(sysfs: Sysfs) -> Iterator[tuple[str, tuple[str, ...]]]:

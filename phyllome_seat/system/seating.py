@@ -7,11 +7,13 @@ holds when it is done. All of it is about this machine: ``/`` and the libvirt at
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 
 from phyllome_seat.model.assign import assign
 from phyllome_seat.model.errors import ApplyError, AssignmentError, UnknownSeatError
 from phyllome_seat.model.lend import NOTHING_SAID
 from phyllome_seat.model.plan import find_left, plan, plan_revert
+from phyllome_seat.model.reconcile import why_not_restored
 from phyllome_seat.model.step import ArmReturn, AttachUsb
 from phyllome_seat.system.apply import apply, prepare
 from phyllome_seat.system.scan import scan
@@ -161,18 +163,37 @@ def start_seats(
                 def settle(name: str = seat.seat.guest_name) -> Settled:
                     return settle_usb(wish, sysfs, state, needed(libvirt), guest=name)
 
-                _start(seat.seat.name, seat.seat.guest_name, needed(libvirt), settle, say)
+                _tell_saved(seat.seat.guest_name, assignment, host, settle)
+                start = partial(needed(libvirt).start, seat.seat.guest_name)
+                _start(seat.seat.name, seat.seat.guest_name, start, settle, say)
+
+
+def _tell_saved(
+    name: str, assignment: Assignment, host: Host, settle: Callable[[], Settled]
+) -> None:
+    """Have a saved guest's state know where what it had is now.
+
+    *errors*: ApplyError where it would not be restored, or would take what the host needs.
+    """
+    guest = next((g for g in host.guests_known if g.name == name), None)
+    if guest is None or guest.is_running or not guest.saved:
+        return
+    hint = f"cure that, or throw away what ran: `virsh managedsave-remove {name}`"
+    if words := why_not_restored(guest, assignment, host):
+        raise ApplyError(f"guest {name}: was saved {' and '.join(words)}", hint=hint)
+    if failed := settle().failed:
+        raise ApplyError(f"guest {name}: {failed[0]}")
 
 
 def _start(
     seat: str,
     name: str,
-    libvirt: Libvirt,
+    start: Callable[[Callable[[], None]], bool],
     settle: Callable[[], Settled],
     say: Callable[[str], None],
 ) -> None:
     """Start a guest with what its seat is to have of USB; what cannot be had stops no start."""
-    was_running = libvirt.start(name, lambda: _say_usb(seat, settle(), say))
+    was_running = start(lambda: _say_usb(seat, settle(), say))
     if was_running:
         _say_usb(seat, settle(), say)
     say(f"seat {seat}: guest {name} {'runs already' if was_running else 'started'}")
@@ -263,7 +284,8 @@ def chosen(wish: Wish, names: Sequence[str]) -> tuple[Seat, ...]:
 @contextmanager
 def connect(uri: str) -> Iterator[Libvirt | None]:
     """Libvirt for a ``with``, None where it is not installed, not there or does not answer."""
-    from phyllome_seat.system.guests import Libvirt, NoLibvirtError
+    from phyllome_seat.system.connection import NoLibvirtError
+    from phyllome_seat.system.guests import Libvirt
     from phyllome_seat.system.limit import NoAnswerError
 
     try:

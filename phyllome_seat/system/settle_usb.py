@@ -10,7 +10,7 @@ import time
 
 from phyllome_seat.model.assign_usb import assign_usb
 from phyllome_seat.model.reconcile import Kept, reconcile
-from phyllome_seat.model.step import AttachUsb
+from phyllome_seat.model.step import AttachUsb, DetachUsb
 from phyllome_seat.model.value import dataclass
 from phyllome_seat.system.scan import scan
 
@@ -94,7 +94,9 @@ def find_key(step: UsbStep) -> tuple[object, ...]:
     """Return what tells a step from others although it has another alias the next time."""
     if isinstance(step, AttachUsb):
         return step.uuid, _number(step.device), step.device.id
-    return step.uuid, step.alias
+    if isinstance(step, DetachUsb):
+        return step.uuid, step.alias
+    return step.uuid, *map(_number, step.devices)
 
 
 def _number(device: UsbDevice) -> tuple[int, int]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from phyllome_seat.model.restless import Coming, come, go
 from phyllome_seat.model.value import replace
 from phyllome_seat.system.scan import scan
-from phyllome_seat.system.scan_input import read_inputs
+from phyllome_seat.system.scan_input import Known, read_inputs
+from phyllome_seat.system.scan_network import read_networks
 from phyllome_seat.system.scan_storage import read_blocks
 from phyllome_seat.system.scan_usb import read_usb, read_usb_device, with_usb_device
+from phyllome_seat.system.tcp import read_tcp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 # After `add` the kernel chooses a configuration; `bind` says that the interfaces are there
 # (usb_generic_driver_probe). A device that no driver takes has no `bind`.
 BIND_S = 3.0
-_STORAGE = "08"
+# bInterfaceClass (usb.org/defined-class-codes): a network card may say CDC, wireless, miscellaneous
+# or "ask the vendor".
+_NETWORK = {"02", "0a", "e0", "ef", "ff"}
 
 
 def is_root_hub(name: str) -> bool:
@@ -35,11 +39,17 @@ class UsbNow:
         self.sysfs = sysfs
         self._host: Host | None = None
         self._is_old = True
+        self._inputs: Known = {}
         self.new: frozenset[str] = frozenset()  # what was read one by one the last time
         self._changed: set[str] = set()
         self._gone: set[str] = set()  # what was plugged there has gone, and nothing has come since
         self._arriving: dict[str, float] = {}
         self._coming: dict[str, Coming] = {}
+
+    @property
+    def known(self) -> Host | None:
+        """The Host as it was read last, None before that."""
+        return self._host
 
     def forget(self) -> None:
         """Read everything the next time."""
@@ -126,11 +136,17 @@ class UsbNow:
         """Return the host with what decides whether these may leave it read again."""
         assert self._host is not None
         remembered = [device for device in host.inputs if device.remembered]
-        inputs = (*read_inputs(self.sysfs, self._host.usb), *remembered)
-        if any(kind.startswith(_STORAGE) for device in devices for kind in device.interfaces):
+        inputs = (*read_inputs(self.sysfs, self._host.usb, self._inputs), *remembered)
+        host = replace(host, inputs=inputs)
+        devices = tuple(devices)
+        kinds = {kind[:2] for device in devices for kind in device.interfaces}
+        if any(device.is_storage for device in devices):
             blocks, mounts = read_blocks(self.sysfs)
-            return replace(host, inputs=inputs, blocks=blocks, mounts=mounts)
-        return replace(host, inputs=inputs)
+            host = replace(host, blocks=blocks, mounts=mounts)
+        if kinds & _NETWORK:
+            networks, uses = read_networks(self.sysfs, read_tcp(self.sysfs))
+            host = replace(host, networks=networks, network_uses=uses)
+        return host
 
     def _wait(self, name: str, now_s: float) -> float:
         until_s = max(self._arriving.get(name, 0.0), self.coming(name).until_s)

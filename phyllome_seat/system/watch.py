@@ -4,8 +4,9 @@ The same four as everywhere, begun by an event. The comparison is always whole a
 from the last one, so a lost event costs a moment and no device. It has the lock while it compares
 and does, as `apply` and `attach` have it, and not while it sleeps.
 
-Steps of one guest are done one after the other, in a thread and on a connection of the guest's own,
-and each guest is read in a thread of its own: one that hangs delays no other.
+What is known of USB, of guests and of what is being done is kept by `usb_now`, `guests_now` and
+`hands`. When nothing happens for a while, connections are let go; guests are then known as they
+were, until a file of libvirt's says that one changed.
 """
 
 from __future__ import annotations
@@ -14,25 +15,19 @@ import asyncio
 import os
 import time
 from collections import deque
-from functools import partial
 
-from phyllome_seat.model.assign_usb import assign_usb
+from phyllome_seat.model.assign_usb import assign_usb, find_ties
 from phyllome_seat.model.errors import LockedError, PhyllomeSeatError
 from phyllome_seat.model.interest import Interest
 from phyllome_seat.model.reconcile import reconcile
 from phyllome_seat.model.seat import Wish
 from phyllome_seat.model.seat_file import parse_wish
-from phyllome_seat.model.step import AttachUsb
+from phyllome_seat.model.step import find_going
 from phyllome_seat.model.value import replace
 from phyllome_seat.model.watch_event import (
-    Attached,
-    Detached,
-    GuestStarted,
-    GuestStopped,
     LendEnded,
     LibvirtBack,
     LibvirtLost,
-    Refused,
     Restless,
     SeatFileRead,
     Stayed,
@@ -40,19 +35,21 @@ from phyllome_seat.model.watch_event import (
     UdevOverrun,
     Watching,
 )
-from phyllome_seat.system.apart import apart
+from phyllome_seat.system.connection import NoLibvirtError
 from phyllome_seat.system.files import read_file
-from phyllome_seat.system.guests import FOREVER, Libvirt, NoLibvirtError
+from phyllome_seat.system.guests_now import GuestsNow
+from phyllome_seat.system.hands import Hands
 from phyllome_seat.system.limit import NoAnswerError
 from phyllome_seat.system.listen import (
+    GUEST_FOLDERS,
     Connected,
     Disconnected,
     FileEvent,
     GuestEvent,
+    GuestFileEvent,
     Listening,
 )
 from phyllome_seat.system.seating import SYSTEM
-from phyllome_seat.system.settle_usb import find_key
 from phyllome_seat.system.state import LENDS, State
 from phyllome_seat.system.sysfs import Sysfs
 from phyllome_seat.system.udev_events import LOST, UdevEvent
@@ -63,19 +60,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
 
     from phyllome_seat.model.assignment import Assignment
-    from phyllome_seat.model.devices import Guest
     from phyllome_seat.model.reconcile import Reconciled
-    from phyllome_seat.model.step import UsbStep
     from phyllome_seat.model.watch_event import WatchEvent
     from phyllome_seat.system.listen import Heard
     from phyllome_seat.system.lock import Lock
 
 SEAT_FILE = "/etc/phyllome-seat/seats.yaml"
-_RETRIES_S = (1.0, 4.0, 15.0, 60.0)  # after those that `guests` makes by itself, within 1.3 s
-_LEAST_S = 0.2  # from one comparison to the next where only time goes on, then twice that
-_READ_S = 1.0  # how long a look waits for a guest to be read
+# From one comparison to the next where only time goes on, then twice that; while steps are done
+_LEAST_S, _BUSY_LEAST_S = 0.2, 1.0
 _LOCK_S, _LOCKED_S = 10.0, 1.0  # to wait for the lock, and then not to
 _TROUBLE_S = 30.0  # until a comparison that failed is tried again
+_REST_S = 20.0  # in which nothing happens, until connections are let go
 
 
 class NoSeatFileError(PhyllomeSeatError):
@@ -108,31 +103,30 @@ class Watch:
         self._usb = UsbNow(Sysfs(root))
         self._lends = f"{self._state.root.rstrip('/')}/{LENDS}"
         self._listen = listen or (
-            lambda: Listening(uri, (seat_file, self._lends), buffer_bytes=buffer_bytes)
+            lambda: Listening(
+                uri,
+                (seat_file, self._lends),
+                buffer_bytes=buffer_bytes,
+                guest_folders=GUEST_FOLDERS if uri == SYSTEM else (),
+            )
         )
         self._listening: Listening | None = None
         self._is_reread = False
         self._wish: Wish
         self._assignment: Assignment | None = None
         self._interest: Interest | None = None  # None: everything
-        self._libvirt: Libvirt | None = None
-        self._guests: dict[str, Guest] | None = None  # None: all are to be read
-        self._stale: set[str] = set()  # of those, to be read again
-        self._hands: dict[str, Libvirt] = {}
-        self._busy: dict[str, asyncio.Task[None]] = {}
-        self._reading: dict[str, asyncio.Task[None]] = {}
-        self._late: set[str] = set()  # of those, whom the look did not wait for
         self._lock: Lock | None = None
-        self._failed: dict[tuple[object, ...], tuple[int, float | None]] = {}
-        self._told_guests: dict[str, Guest] = {}
         self._told: frozenset[tuple[str, str, str]] = frozenset()
         self._vain: frozenset[str] = frozenset()
         self._trouble = ""
         self._is_due = True
-        self._again_s: float | None = None  # Unix time
+        self._again_s: float | None = None  # by a clock that nobody sets: time.monotonic
+        self._rest_s: float | None = None  # the same
         self._rounds = 0  # comparisons since anything was heard or done
         self._is_lost = False
         self._says: deque[WatchEvent] = deque()
+        self._guests = GuestsNow(self._says.append, self._look_again)
+        self._hands = Hands(uri, self._usb.is_there, self._says.append, self._note_done)
 
     def __aiter__(self) -> AsyncGenerator[WatchEvent]:
         """Return the events, in their order, without an end."""
@@ -149,12 +143,12 @@ class Watch:
         self._is_reread = False
         self._read_file()
         self._forget()
-        self._failed.clear()
+        self._hands.forgive()
         self._is_due = True
 
     def _forget(self) -> None:
         self._usb.forget()
-        self._assignment, self._interest, self._guests = None, None, None
+        self._assignment, self._interest, self._guests.known = None, None, None
 
     async def _run(self) -> AsyncGenerator[WatchEvent]:
         self._wish = _read_wish(self.seat_file)
@@ -168,13 +162,21 @@ class Watch:
                 while True:
                     for heard in await listening.wait(self._find_timeout()):
                         self._note(heard)
+                        if not isinstance(heard, UdevEvent):  # what concerns a seat is compared
+                            self._rest_s = None
                     if self._is_reread:
                         self._reread()
                     while self._says:  # what was done, before the look for what is to be done
                         yield self._says.popleft()
-                    if self._is_due or self._find_timeout() == 0.0:
+                    if self._is_due or self._is_time(self._again_s):
                         await self._compare(listening)
-                    if not is_told and not self._busy:
+                        self._rest_s = None
+                    elif self._is_time(self._rest_s):
+                        self._rest(listening)
+                    is_quiet = self._guests.is_known and not self._hands.busy
+                    if self._rest_s is None and is_quiet and listening.may_rest:
+                        self._rest_s = time.monotonic() + _REST_S
+                    if not is_told and not self._hands.busy:
                         is_told = True
                         self._says.append(Watching(tuple(seat.name for seat in self._wish.seats)))
                     if self._says:
@@ -183,14 +185,34 @@ class Watch:
                 await self._end()
 
     async def _end(self) -> None:
-        if self._busy:
-            await asyncio.wait(self._busy.values(), timeout=5.0)
+        await self._hands.finish()
         self._let_go()
-        for libvirt in self._hands.values():
-            await asyncio.to_thread(libvirt.__exit__)
+        await self._hands.close()
 
     def _find_timeout(self) -> float | None:
-        return None if self._again_s is None else max(0.0, self._again_s - time.time())
+        next_s = _earliest(self._again_s, self._rest_s)
+        return None if next_s is None else max(0.0, next_s - time.monotonic())
+
+    @staticmethod
+    def _is_time(at_s: float | None) -> bool:
+        return at_s is not None and at_s <= time.monotonic()
+
+    # -- resting -----------------------------------------------------------------------------------
+
+    def _rest(self, listening: Listening) -> None:
+        """Let connections go, unless one is in use."""
+        self._rest_s = None
+        if self._hands.busy or self._guests.is_stale or not self._guests.is_known:
+            return
+        if not listening.rest(self._guests.libvirt):
+            return  # what became of it is heard, and not noted yet
+        self._guests.libvirt = None
+        self._hands.let_go()
+
+    def _ask(self) -> None:
+        """Have libvirt asked again, where it is let go."""
+        if self._listening is not None:
+            self._listening.ask()
 
     # -- hearing -----------------------------------------------------------------------------------
 
@@ -202,11 +224,11 @@ class Watch:
                 self._note_udev(heard)
                 return
             case GuestEvent(uuid=uuid, number=number):
-                self._stale.add(uuid)
+                self._guests.note(uuid)
                 if number is not None:
-                    self._forget_failures(uuid)
+                    self._hands.forgive(uuid)
             case Connected(libvirt=libvirt):
-                self._libvirt, self._guests = libvirt, None
+                self._guests.connect(libvirt)
                 if self._is_lost:
                     self._says.append(LibvirtBack())
                 self._is_lost = False
@@ -214,9 +236,15 @@ class Watch:
                 if not self._is_lost:
                     self._says.append(LibvirtLost(why))
                 self._is_lost = True
-                self._libvirt, self._guests = None, None
-                self._hands.clear()
+                self._guests.lose()
+                self._hands.lose()
                 return
+            case GuestFileEvent(path=path):
+                if self._guests.libvirt is None:
+                    if path.endswith(".pid"):  # it has started, or ended
+                        self._hands.forgive()
+                    self._ask()
+                return  # where it is asked, it tells by itself
             case FileEvent(path=self.seat_file):
                 self._read_file()
         self._is_due = True
@@ -229,13 +257,17 @@ class Watch:
             return
         if event.asked_for:
             return
-        given_up = self._usb.note(event, time.time())
+        given_up = self._usb.note(event, time.monotonic())
         if given_up is not None and self._concerns(event):
             self._says.append(Restless(given_up, self._usb.coming(given_up).still_s))
-        if event.action in ("bind", "remove"):
-            self._is_due = self._is_due or self._concerns(event)
-        elif event.action == "add" and self._concerns(event):
-            self._again_s = _earliest(self._again_s, time.time() + BIND_S)
+        if event.action not in ("add", "bind", "remove") or not self._concerns(event):
+            return
+        if any(guest.is_running and guest.seat for guest in self._guests.all or ()):
+            self._ask()  # while udev goes on: there is likely something to do
+        if event.action == "add":
+            self._again_s = _earliest(self._again_s, time.monotonic() + BIND_S)
+        else:
+            self._is_due = True
 
     def _concerns(self, event: UdevEvent) -> bool:
         """Return whether an event may be of a device that a seat has, or is to have.
@@ -247,8 +279,15 @@ class Watch:
         name = event.path.rpartition("/")[2]
         return self._interest.has(name, event.product, event.type)
 
-    def _forget_failures(self, uuid: str) -> None:
-        self._failed = {key: how for key, how in self._failed.items() if key[0] != uuid}
+    def _note_done(self, uuid: str) -> None:
+        self._guests.note(uuid)
+        self._rounds = 0
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._is_due = True
+        if self._listening is not None:
+            self._listening.wake()
 
     def _read_file(self) -> None:
         try:
@@ -256,7 +295,13 @@ class Watch:
         except (PhyllomeSeatError, OSError) as error:
             self._says.append(Trouble(f"{error}: what it said before still holds"))
             return
-        if wish != self._wish:
+        if wish == self._wish:
+            return
+        host = self._usb.known
+        if host is not None and (ties := find_ties(wish, host)):
+            said = "; ".join(ties).replace(": it is neither's", "")
+            self._says.append(Trouble(f"{said}: what the seat file said before still holds"))
+        else:
             self._wish, self._assignment, self._interest = wish, None, None
             self._says.append(SeatFileRead(self.seat_file))
 
@@ -265,15 +310,17 @@ class Watch:
     async def _compare(self, listening: Listening) -> None:
         """Look, compare, and begin what is to be done, under the lock."""
         self._is_due, self._again_s = False, None
-        libvirt = self._libvirt
+        libvirt = self._guests.libvirt
         try:
             if self._lock is None:
                 self._lock = await _take(self._state.lock("phyllome-seat watch", _LOCK_S))
             if libvirt is not None:
-                await self._read_guests(libvirt, listening)
+                await self._guests.read(libvirt, self._hands.busy)
+            elif self._guests.is_stale:
+                self._ask()
             result = await asyncio.to_thread(self._look)
         except LockedError:  # nothing is wrong: whoever has it says so
-            self._again_s = time.time() + _LOCKED_S
+            self._again_s = time.monotonic() + _LOCKED_S
         except (PhyllomeSeatError, OSError) as error:
             if isinstance(error, (NoAnswerError, NoLibvirtError)) and libvirt is not None:
                 listening.lost(libvirt, error)
@@ -281,11 +328,11 @@ class Watch:
                 self._says.append(Trouble(str(error)))
             self._trouble = str(error)
             self._forget()
-            self._again_s = time.time() + _TROUBLE_S
+            self._again_s = time.monotonic() + _TROUBLE_S
         else:
             self._trouble = ""
-            self._begin(result, listening)
-        if not self._busy:
+            self._begin(result)
+        if not self._hands.busy:
             self._let_go()
 
     def _let_go(self) -> None:
@@ -294,13 +341,15 @@ class Watch:
             self._lock = None
 
     def _look(self) -> Reconciled:
-        """Read what has changed and compare: in a thread, for a device may be long."""
-        now_s = time.time()
-        if self._usb.read(now_s):
+        """Read what has changed and compare: in a thread, for a device may be long.
+
+        ``again_s`` of the answer is by this module's clock; lends are by the wall's.
+        """
+        now_s, clock_s = time.time(), time.monotonic()
+        if self._usb.read(clock_s):
             self._assignment = None
-        host, again_s = self._usb.host(now_s)
-        known = None if self._guests is None else tuple(self._guests.values())
-        host = replace(host, guests=known)
+        host, again_s = self._usb.host(clock_s)
+        host = replace(host, guests=self._guests.all)
         if self._assignment is None:
             self._assignment, vain = assign_usb(self._wish, host)
             self._says.extend(Trouble(words) for words in vain if words not in self._vain)
@@ -310,95 +359,34 @@ class Watch:
         new = [device for device in host.usb if device.sysname in self._usb.new]
         host = self._usb.with_needs(host, new) if new else host
         result = reconcile(self._assignment, host, lending, now_s)
-        wanted = [step.device for step in result.steps if isinstance(step, AttachUsb)]
+        wanted = [device for step in result.steps for device in find_going(step)]
         if not all(device in new for device in wanted):
             host = self._usb.with_needs(host, wanted)
             result = reconcile(self._assignment, host, lending, now_s)
         if result.lending != lending:
             self._state.write_lending(result.lending)
         self._interest = Interest(self._assignment, result)
-        return replace(result, again_s=_earliest(result.again_s, again_s))
+        lend_s = None if result.again_s is None else clock_s + result.again_s - now_s
+        return replace(result, again_s=_earliest(lend_s, again_s))
 
-    async def _read_guests(self, libvirt: Libvirt, listening: Listening) -> None:
-        """Read the guests that may have changed, each in a thread of its own.
-
-        One that does not answer soon is as it was until it does; then all is compared again. One
-        whose steps are done is read when they are.
-        """
-        if self._guests is None:
-            uuids = await asyncio.to_thread(libvirt.list_guests)
-            self._guests, self._stale = {}, {*uuids, *self._stale}
-        stale = self._stale - self._busy.keys() - self._reading.keys()
-        self._stale -= stale
-        for uuid in stale:
-            self._reading[uuid] = asyncio.create_task(self._read_guest(libvirt, uuid, listening))
-        tasks = {uuid: self._reading[uuid] for uuid in stale}
-        if tasks:
-            done, late = await asyncio.wait(tasks.values(), timeout=_READ_S)
-            self._late |= {uuid for uuid, task in tasks.items() if task in late}
-            for task in done:
-                task.result()
-        if self._guests is not None:
-            unknown = {u: guest for u, guest in self._told_guests.items() if u in self._reading}
-            self._say_guests(self._told_guests, {**unknown, **self._guests})
-            self._told_guests = {**unknown, **self._guests}
-
-    async def _read_guest(self, libvirt: Libvirt, uuid: str, listening: Listening) -> None:
-        try:
-            guest = await apart(partial(libvirt.read_guest, uuid, limit_s=FOREVER))
-            if libvirt is self._libvirt and self._guests is not None:
-                others = {key: one for key, one in self._guests.items() if key != uuid}
-                self._guests = others if guest is None else {**others, uuid: guest}
-        except (PhyllomeSeatError, OSError) as error:
-            if uuid not in self._late:
-                raise
-            self._says.append(Trouble(str(error)))
-            self._stale.add(uuid)
-        finally:
-            del self._reading[uuid]
-            if uuid in self._late:
-                self._late.discard(uuid)
-                self._is_due = True
-                listening.wake()
-
-    def _say_guests(self, before: dict[str, Guest], after: dict[str, Guest]) -> None:
-        for uuid in dict.fromkeys((*before, *after)):
-            was, now = before.get(uuid), after.get(uuid)
-            guest = now or was
-            if guest is None or guest.seat is None:
-                continue
-            ran, runs = (g is not None and g.is_running for g in (was, now))
-            if runs and not ran:
-                self._says.append(GuestStarted(guest.name, guest.seat))
-            elif ran and not runs:
-                state = now.state if now else "gone"
-                self._says.append(GuestStopped(guest.name, guest.seat, state))
-
-    # -- doing -------------------------------------------------------------------------------------
-
-    def _begin(self, result: Reconciled, listening: Listening) -> None:
-        now_s = time.time()
-        keys = {find_key(step) for step in result.steps}
-        self._failed = {key: how for key, how in self._failed.items() if key in keys}
-        again_s = result.again_s
-        by_guest: dict[str, list[UsbStep]] = {}
-        for step in result.steps:
-            count, at_s = self._failed.get(find_key(step), (0, 0.0))
-            if at_s is not None and at_s <= now_s:
-                by_guest.setdefault(step.uuid, []).append(step)
-            elif count and at_s is not None:
-                again_s = _earliest(again_s, at_s)
-        for uuid, steps in by_guest.items():
+    def _begin(self, result: Reconciled) -> None:
+        """Begin what is to be done now, and find out when to compare next."""
+        now_s = time.monotonic()
+        due, retry_s = self._hands.find_due(result.steps, now_s)
+        again_s = _earliest(result.again_s, retry_s, self._guests.again_s)
+        for uuid, steps in due.items():
             # what was done while this was compared is not in it: it is compared again
-            if not any(uuid in one for one in (self._busy, self._reading, self._stale)):
-                self._busy[uuid] = asyncio.create_task(self._do(uuid, steps, listening))
-        if again_s is not None and (again_s > now_s or not self._busy):
-            # a time that has come while steps are done is looked at when they are
-            least_s = min(_LEAST_S * 2**self._rounds, _TROUBLE_S)
+            if uuid not in self._hands.busy and not self._guests.is_changing(uuid):
+                self._hands.begin(uuid, steps, (self._guests.known or {}).get(uuid))
+        if again_s is not None:
+            # what has come while steps are done is looked at when they are, and they may hang
+            least_s = _BUSY_LEAST_S if self._hands.busy else _LEAST_S
+            least_s = min(least_s * 2**self._rounds, _TROUBLE_S)
             self._again_s = max(again_s, now_s + least_s)
             self._rounds = min(self._rounds + 1, 10)
         self._says.extend(map(LendEnded, result.ended))
-        self._say_kept(result)
+        if self._guests.known is not None:
+            self._say_kept(result)
 
     def _say_kept(self, result: Reconciled) -> None:
         told = set()
@@ -410,51 +398,6 @@ class Watch:
             if key not in self._told:
                 self._says.append(Stayed(kept))
         self._told = frozenset(told)
-
-    async def _do(self, uuid: str, steps: list[UsbStep], listening: Listening) -> None:
-        """Do a guest's steps, then have all compared again.
-
-        Where the guest does not answer, what is left of its steps would not be answered either.
-        """
-        left = deque(steps)
-        known = (self._guests or {}).get(uuid)  # as it was compared, until the first step is done
-        try:
-            while left:
-                step, began = left.popleft(), time.monotonic()
-                try:
-                    why = await asyncio.to_thread(self._do_step, uuid, step, known)
-                except (PhyllomeSeatError, OSError) as error:
-                    self._hands.pop(uuid, None)
-                    why = str(error)
-                    if isinstance(error, NoAnswerError):
-                        while left:
-                            self._tell(left.popleft(), why, 0.0)
-                self._tell(step, why, time.monotonic() - began)
-                known = None
-        finally:
-            del self._busy[uuid]
-            self._stale.add(uuid)
-            self._rounds = 0
-            self._is_due = True
-            listening.wake()
-
-    def _do_step(self, uuid: str, step: UsbStep, known: Guest | None) -> str | None:
-        libvirt = self._hands.get(uuid)
-        if libvirt is None:
-            libvirt = self._hands[uuid] = Libvirt(self._uri).__enter__()
-        return libvirt.do_usb(step, known, is_there=self._usb.is_there)
-
-    def _tell(self, step: UsbStep, why: str | None, took_s: float) -> None:
-        key = find_key(step)
-        if why is None:
-            self._failed.pop(key, None)
-            attached = isinstance(step, AttachUsb)
-            self._says.append(Attached(step, took_s) if attached else Detached(step, took_s))  # type: ignore[arg-type]
-            return
-        count, _ = self._failed.get(key, (0, None))
-        pause_s = _RETRIES_S[count] if count < len(_RETRIES_S) else None
-        self._failed[key] = (count + 1, None if pause_s is None else time.time() + pause_s)
-        self._says.append(Refused(step, why, pause_s))
 
 
 def watch_forever(seat_file: str = SEAT_FILE, *, uri: str = SYSTEM) -> Iterator[WatchEvent]:

@@ -37,7 +37,13 @@ from tests.bench.big_tree import make_big_tree, wish_for  # noqa: E402
 from tests.bench.row import Row  # noqa: E402
 
 MACHINE = ROOT.parent / "shared/data/machines/HP_ELITEBOOK_835_13_INCH_G10.tar.xz"
-RECORDED = ROOT.parent / "shared/data/machines/NVIDIA_DGX_STATION.tar.xz"
+# The largest of the recorded machines, and of those the one with the most cards for seats.
+RECORDED = {
+    "the largest recorded machine": ROOT.parent
+    / "shared/data/machines/DELL_POWEREDGE_R820_NVME.tar.xz",
+    "a recorded machine with four cards": ROOT.parent
+    / "shared/data/machines/NVIDIA_DGX_STATION.tar.xz",
+}
 DESCRIPTION = ROOT / "examples/two-seat-gaming-pc/pc.yaml"
 COMMAND = Path(sys.prefix) / "bin/phyllome-seat"
 BLOCKS = 100  # 1,000 functions and 4,000 USB devices
@@ -128,27 +134,54 @@ def measure_recorded() -> Row:
 
 def measure_propose() -> Iterator[Row]:
     """Return how long proposals and checks take where there is much to choose from."""
-    from phyllome_seat.model.check import check
     from phyllome_seat.model.proposal import ProposalWishes
     from phyllome_seat.model.propose import propose
-    from tests.bench.many_cards import many_cards, with_groups
+    from tests.bench.many_cards import many_cards
 
     host = many_cards()
     asked = ProposalWishes(count=8)
     seconds = _median(lambda: propose(host, asked))
     yield Row("propose 8 seats on 16 cards and 32 controllers", seconds, 2, "s")
-    if not RECORDED.exists():
+    for name, archive in RECORDED.items():
+        yield from _measure_beyond_the_scan(name, archive)
+
+
+def _measure_beyond_the_scan(name: str, recorded: Path) -> Iterator[Row]:
+    """Return what `propose` and `check` take beside the scan, on a recorded machine."""
+    from phyllome_seat.model.check import check
+    from phyllome_seat.model.proposal import NoProposalError
+    from phyllome_seat.model.propose import propose
+    from phyllome_seat.model.seat import Wish
+    from phyllome_seat.model.value import replace
+    from phyllome_seat.system.scan_platform import read_platform
+    from tests.bench.many_cards import with_groups
+
+    if not recorded.exists():
         for what in ("propose", "check"):
-            yield Row(f"{what} on the largest recorded machine", None, 0.5, "s")
+            yield Row(f"{what} on {name}", None, 0.5, "s")
         return
-    with folder() as place, tarfile.open(RECORDED) as archive:
+    with folder() as place, tarfile.open(recorded) as archive:
         archive.extractall(place)  # our own data
         (sys_folder,) = place.rglob("run/udev/data")
-        found = with_groups(scan(Sysfs(str(sys_folder.parents[2]))))
-    seconds = _median(lambda: propose(found))
-    where = f"on the largest recorded machine, {len(found.pci)} functions"
-    yield Row(f"propose {where}", seconds, 0.5, "s")
-    yield Row(f"check {where}", _median(lambda: check(found)), 0.5, "s")
+        sysfs = Sysfs(str(sys_folder.parents[2]))
+        host = with_groups(scan(sysfs))
+        wish = Wish()
+
+        def best() -> Wish:
+            try:
+                return propose(host)[0].wish
+            except NoProposalError:
+                return wish
+
+        where = f"on {name}, {len(host.pci)} functions"
+        yield Row(f"propose {where}", _median(best), 0.5, "s")
+        wish = best()
+
+        def look() -> None:
+            fresh = Sysfs(sysfs.root)  # which has read nothing yet
+            check(replace(host, platform=read_platform(fresh, host.pci)), wish)
+
+        yield Row(f"check {where}, what it reads included", _median(look), 0.5, "s")
 
 
 # -- a large machine against a tenth of it ---------------------------------------------------------

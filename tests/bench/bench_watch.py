@@ -17,7 +17,8 @@ from typing import Any
 
 from tests.bench.row import Row
 
-WARM, PLUGS = 2, 9
+WARM, PLUGS, COLD = 2, 9, 3
+COLD_S = 30  # by then the watch has let libvirt go
 IDLE_S = 300
 HELPER = Path(__file__).with_name("watch_in_pc.py")
 # The script needs no process but virsh; udev has its facts in the environment (udev(7), RUN).
@@ -36,8 +37,6 @@ exec /usr/bin/virsh -q attach-device left /run/attach.xml --live
 """
 _MONITOR = re.compile(r"(KERNEL|UDEV) *\[([\d.]+)\] +(\w+) +(\S+) ")
 OURS, THEIRS = "2", "4"  # sockets of the host's controller: seat left's, and nobody's
-# What libvirt's event loop sleeps in, by /proc/PID/task/*/syscall: ppoll; asyncio's is epoll_wait.
-POLL = "271"
 _KEYS = ((OURS, "KERNEL", "add"), (OURS, "KERNEL", "bind"), (OURS, "UDEV", "bind"))
 OWN = "PC: a plug: own time from udev's bind to attached"
 ROWS = {
@@ -45,17 +44,12 @@ ROWS = {
     "script": (f"{OWN} / the script's", 1 / 3, "x"),
     "own_s": (OWN, None, "s"),
     "told_s": ("PC: the same until it was read back and told", None, "s"),
+    "cold_s": ("PC: the same of a plug after half a minute of nothing", None, "s"),
     "script_s": ("PC: the same of a udev rule with a script with virsh", None, "s"),
     "whole": ("PC: a plug: from the kernel's uevent to attached", None, "s"),
     "call": ("PC: a plug: of that libvirt's call", None, "s"),
     "whole_script": ("PC: a plug by the script: from the kernel's uevent to attached", None, "s"),
     "idle": ("PC: wakeups of the idle service in five minutes, all threads", 1, ""),
-    "asked": (
-        "PC: the same with libvirtd's keepalive, as Debian sets it",
-        None,
-        "",
-    ),
-    "asked_own": ("PC: of these in threads that are not libvirt's", None, ""),
     "memory": ("PC: memory of the service / Python with libvirt and pyudev imported", 1.5, "x"),
     "event": ("PC: an event of no seat's device / pyudev receiving it", 2, "x"),
 }
@@ -131,6 +125,9 @@ class _Bench:
         for number in range(1, WARM + PLUGS + 1):
             self._plug_ours(number)
             self._plug_theirs(2 * number)
+        for number in range(WARM + PLUGS + 1, WARM + PLUGS + COLD + 1):
+            time.sleep(COLD_S)
+            self._plug_ours(number)
         for what in ("monitor", "watch", "added"):
             self.stop(what)
         self.pc.run("rm /etc/udev/rules.d/99-attach.rules; udevadm control --reload")
@@ -172,19 +169,8 @@ class _Bench:
         after = [self._cpu_ns(unit) for unit in ("phyllome-seat-watch", "bench-receive")]
         ours_ns, theirs_ns = (b - a for a, b in zip(before, after, strict=True))
         memory = self._resident_kib(own) / self._resident_kib(bare)
-        asked = self._wakeups(own)
-        # What Debian's libvirtd asks its clients by itself; the service asks nobody.
-        self.pc.run("echo 'keepalive_interval = -1' >>/etc/libvirt/libvirtd.conf")
-        self.pc.run("systemctl restart libvirtd")
-        self.desk.wait_said("libvirt is there", timeout_s=120)
-        idle = self._wakeups(own)
-        return {
-            "event": ours_ns / theirs_ns,
-            "memory": memory,
-            "idle": sum(idle.values()),
-            "asked": sum(asked.values()),
-            "asked_own": sum(n for call, n in asked.items() if call != POLL),
-        }
+        self.desk.wait_let_go()
+        return {"event": ours_ns / theirs_ns, "memory": memory, "idle": self._wakeups(own)}
 
     def _plug_for_nobody(self, times: int) -> None:
         """Plug something into a socket of the host's."""
@@ -206,22 +192,19 @@ class _Bench:
         paths = f"/proc/{self._pid(unit)}/task/*/schedstat"
         return sum(int(line.split()[0]) for line in self.pc.run(f"cat {paths}").stdout.splitlines())
 
-    def _wakeups(self, pid: int) -> dict[str, int]:
-        """Return how often threads wake up while nothing happens, by the call they sleep in."""
+    def _wakeups(self, pid: int) -> int:
+        """Return how often threads wake up while nothing happens: each then goes to sleep again.
+
+        Which is a switch of its own will; the others are the scheduler's, where others work.
+        """
         time.sleep(5)
         before = self._switches(pid)
         time.sleep(IDLE_S)
-        return {call: n - before.get(call, 0) for call, n in self._switches(pid).items()}
+        return self._switches(pid) - before
 
-    def _switches(self, pid: int) -> dict[str, int]:
-        """Return context switches, by the call: each wakeup of a thread has one, when it ends."""
-        look = "cd $task; echo $(cut -d' ' -f1 syscall) $(grep -h ctxt_switches status)"
-        said = self.pc.run(f"for task in /proc/{pid}/task/*; do {look}; done").stdout
-        found: dict[str, int] = {}
-        for line in said.splitlines():
-            call, *words = line.split()
-            found[call] = found.get(call, 0) + sum(int(word) for word in words if word.isdigit())
-        return found
+    def _switches(self, pid: int) -> int:
+        said = self.pc.run(f"grep -h ^voluntary_ctxt_switches /proc/{pid}/task/*/status").stdout
+        return sum(int(word) for word in said.split() if word.isdigit())
 
     def _resident_kib(self, pid: int) -> int:
         return int(self.pc.run(f"awk '/^VmRSS/ {{print $2}}' /proc/{pid}/status").stdout)
@@ -241,8 +224,10 @@ def _times(
         found.setdefault((place, who, action), []).append(float(at_s))
     times = {key: values[WARM:] for key, values in found.items()}
     add, kernel, udev = (times[key] for key in _KEYS)
-    arrived = [line["added"] for line in added[0::2]][WARM:]
+    in_turns = added[: 2 * (WARM + PLUGS)]
+    arrived = [line["added"] for line in in_turns[0::2]][WARM:]
     ours = list(zip(done[WARM:], add, kernel, udev, strict=True))
+    ours, cold = ours[:PLUGS], ours[PLUGS:]
     call_s = statistics.median(line["call_s"] for line, *_ in ours)
     rules_s = statistics.median(udev_s - kernel_s for _, _, kernel_s, udev_s in ours)
     own_s = statistics.median(line["began"] - udev_s for line, *_, udev_s in ours)
@@ -253,7 +238,7 @@ def _times(
         at_s - line["began"] for at_s, (line, *_) in zip(arrived, ours, strict=True)
     )
     their_add, their_bind = times[THEIRS, "KERNEL", "add"], times[THEIRS, "KERNEL", "bind"]
-    theirs = list(zip(added[1::2][WARM:], their_add, their_bind, strict=True))
+    theirs = list(zip(in_turns[1::2][WARM:], their_add, their_bind, strict=True))
     # udev sends its event when the script has ended: it is done with its rules before
     script_s = statistics.median(
         line["added"] - bind_s - rules_s - until_s for line, _, bind_s in theirs
@@ -263,6 +248,7 @@ def _times(
         "script": own_s / script_s,
         "own_s": own_s,
         "told_s": told_s,
+        "cold_s": statistics.median(line["began"] - udev_s for line, *_, udev_s in cold),
         "script_s": script_s,
         "whole": statistics.median(line["attached"] - add_s for line, add_s, *_ in ours),
         "call": call_s,

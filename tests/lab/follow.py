@@ -24,7 +24,7 @@ def follow(pc, fix):
 
 def _step(pc, step):
     if step.startswith("sudo "):  # who tests is root already
-        pc.run(step.removeprefix("sudo "), timeout_s=120)
+        pc.run(step.removeprefix("sudo "), timeout_s=300)  # an initramfs takes minutes
     elif step.startswith("echo "):
         pc.run(step.replace("sudo ", ""))
     elif found := _DELETE.fullmatch(step):

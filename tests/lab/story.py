@@ -10,3 +10,7 @@ demo = importlib.util.module_from_spec(_spec)
 sys.modules["two_seat_demo"] = demo
 _spec.loader.exec_module(demo)
 Story = demo.Story
+
+# Strokes that a guest's kernel keeps for its program while that is slow to print them: 64 events,
+# six a stroke (EVDEV_MIN_BUFFER_SIZE, drivers/input/evdev.c).
+AT_ONCE = 8

@@ -1,6 +1,7 @@
 """PC descriptions: read, or refused with the file and the key."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,24 @@ def test_the_two_seat_example_is_read(two_seats):
     assert two_seats.card("left").sound
     assert two_seats.card("left").screen.serial == "8KTXF13"
     assert two_seats.thing("right-keyboard")[0].id == "right-usb"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent / "pcs").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_every_pc_of_the_stories_is_read(path):
+    pc = read_description(path)
+
+    assert pc.cards
+    assert any(thing.kind is UsbKind.KEYBOARD for usb in pc.usb for thing in usb.plugged)
+
+
+def test_a_card_beside_an_integrated_one_has_sound_and_a_controller_of_its_own():
+    pc = read_description(Path(__file__).parent / "pcs/integrated.yaml")
+
+    assert pc.card(pc.host_card).place == Place(PlaceKind.BUS)
+    assert pc.card("left").sound
+    assert pc.card("left").place == pc.thing("left-keyboard")[0].place == Place(PlaceKind.OWN)
 
 
 def test_every_part_can_be_described():

@@ -93,6 +93,7 @@ def test_disks_and_nics_are_there_and_the_first_nic_has_the_route(odd):
     assert odd.run("ip -o route show default").stdout.split()[4] == lan
 
 
+@pytest.mark.soak  # two boots, for its length
 def test_a_pc_that_no_snapshot_holds_is_booted_each_time(open_pc):
     text = "version: 1\nmemory: 1GiB\nsystem-disk: nvme\ncards: [{id: old, model: ati-vga}]\n"
     with open_pc(parse_description(text), install=False) as pc:

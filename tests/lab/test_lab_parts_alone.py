@@ -5,20 +5,24 @@ import os
 import subprocess
 import sys
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phyllome_seat.lab import wheel
+from phyllome_seat.lab import places, wheel
+from phyllome_seat.lab.describe import read_description
 from phyllome_seat.lab.description import Screen
 from phyllome_seat.lab.edid import render_edid
 from phyllome_seat.lab.errors import LabError
 from phyllome_seat.lab.keys import strokes
+from phyllome_seat.lab.pc import Pc
 from phyllome_seat.lab.places import key, locked, made_whole, prune, remove
 from phyllome_seat.lab.progress import Progress
 from phyllome_seat.model.edid import parse_edid
+from tests.lab.conftest import EXAMPLE
 
 PLAIN = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=13)
 
@@ -158,3 +162,23 @@ def test_progress_is_plain_lines_where_there_is_no_terminal():
         "building",
         "booting",
     ]
+
+
+def test_a_pc_that_does_not_come_up_is_told_with_the_end_of_its_console(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    (tmp_path / "run").mkdir()
+    with ExitStack() as cleanup:
+        pc = Pc(read_description(EXAMPLE), None, print, cleanup)
+        boot = [f"[{n}] line {n}" for n in range(100)]
+        said = "\r\n".join([*boot, "\x1b[1;31mKernel panic\x1b[0m - not syncing"])
+        (pc.directory / "serial.log").write_text(said)
+
+        error = pc._not_up("the PC's agent did not answer within 60 s")
+
+        assert str(error).startswith("the PC's agent did not answer within 60 s; the last lines")
+        assert str(error).endswith("[99] line 99\nKernel panic - not syncing")
+        assert "line 99" in str(error) and "line 10\n" not in str(error)
+        kept = Path(error.hint.removeprefix("all of it is in "))
+        assert kept.read_bytes().decode() == said
+    assert not list(places.run_directory().iterdir())

@@ -156,6 +156,7 @@ def alarms(pc):
     """Return words, evidence and fix of each error and warning by its severity and subject."""
     done = pc.run(["phyllome-seat", "check", "--json"], check=False)
     found = json.loads(done.stdout)["findings"]
+    assert done.status == any(f["severity"] == "error" for f in found), done
     return {
         (f["severity"], f["subject"]): (f"{f['words']} [{f['evidence']}]", f["fix"])
         for f in found
@@ -239,16 +240,34 @@ def test_seats_that_want_more_memory_than_the_pc_has_are_told_so_until_they_want
     assert set(alarms(pc)) == always
 
 
+SWITCH_OFF = "s/intel_iommu=on/intel_iommu=off video=efifb:off/"
+CMDLINE = "/etc/kernel/cmdline"
+
+
 @pytest.mark.soak  # two boots by firmware and boot loader take minutes
-def test_an_iommu_that_is_off_is_on_again_after_what_check_says(open_pc, two_seats):
-    with open_pc(two_seats, boot="grub") as pc:
+@pytest.mark.parametrize(
+    ("loader", "switch_off", "place"),
+    (
+        (
+            "grub",
+            f"sed -i -e '{SWITCH_OFF}' /etc/default/grub\nupdate-grub",
+            "of /etc/default/grub (GRUB_CMDLINE_LINUX)",
+        ),
+        (
+            "systemd-boot",  # whose entries are made from that file
+            f"sed -i -e '{SWITCH_OFF}' {CMDLINE}\nupdate-initramfs -u -k all",
+            f"of {CMDLINE}",
+        ),
+    ),
+    ids=("grub", "systemd-boot"),
+)
+def test_an_iommu_that_is_off_is_on_again_after_what_check_says(
+    open_pc, two_seats, loader, switch_off, place
+):
+    with open_pc(two_seats, boot=loader) as pc:
         always = usual(pc)
         assert set(alarms(pc)) == always, alarms(pc)
-        pc.script(
-            "sed -i -e 's/intel_iommu=on/intel_iommu=off video=efifb:off/' /etc/default/grub\n"
-            "update-grub",
-            timeout_s=120,
-        )
+        pc.script(switch_off, timeout_s=300)
         pc.power_cycle()
 
         found = alarms(pc)
@@ -257,7 +276,7 @@ def test_an_iommu_that_is_off_is_on_again_after_what_check_says(open_pc, two_sea
         words, fix = found["error", "IOMMU kernel"]
         assert "/proc/cmdline: intel_iommu=off" in words
         assert "take intel_iommu=off out of line " in fix
-        assert "of /etc/default/grub (GRUB_CMDLINE_LINUX)" in fix
+        assert place in fix
         assert "add intel_iommu=on to line " in fix
         for one in sorted(broken):
             assert follow(pc, found[one][1])

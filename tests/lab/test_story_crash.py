@@ -85,8 +85,8 @@ def rules_again(below):
 class Undone:
     """Something undone by hand, in shell, and how the steps begin that are the repair.
 
-    ``{left}`` is the card of seat left, ``{usb}`` its USB controller, ``{all}`` all functions of
-    seats.
+    ``{left}`` is the card of seat left, ``{sound}`` its sound, ``{usb}`` its USB controller,
+    ``{all}`` all functions of seats.
     """
 
     what: str
@@ -113,6 +113,12 @@ UNDONE = (
         ("bind {left} ",),
     ),
     Undone(
+        "a card's sound is given back to its driver",
+        f"cd {FUNCTION.format('{sound}')}; echo >driver_override; echo {{sound}} >driver/unbind;"
+        "echo {sound} >/sys/bus/pci/drivers_probe; udevadm settle",
+        ("bind {sound} ",),
+    ),
+    Undone(
         "a controller has no driver",
         f"cd {FUNCTION.format('{usb}')}; echo {{usb}} >driver/unbind",
         ("bind {usb} ",),
@@ -133,6 +139,11 @@ UNDONE = (
         ("edit guest left ",),
     ),
     Undone(
+        "the disk that we made for a guest is deleted",
+        f"rm {RIGHT_DISK}",
+        (f"create disk {RIGHT_DISK} ",),
+    ),
+    Undone(
         "a guest that we made is undefined",
         "virsh -q undefine right --nvram",
         # What is kept about the domain goes with it; the disk is there and stays as it is.
@@ -147,7 +158,8 @@ def test_what_is_undone_by_hand_is_the_plan_and_a_broken_seat_file_keeps_no_reve
         [applied.pc.address(seat + part) for seat in demo.SEATS] for part in ("-usb", "")
     )
     functions = [*controllers, *(card[:-1] + function for card in cards for function in "01")]
-    words = {"left": cards[0], "usb": controllers[0], "all": ", ".join(sorted(functions))}
+    words = {"left": cards[0], "sound": cards[0][:-1] + "1", "usb": controllers[0]}
+    words["all"] = ", ".join(sorted(functions))
 
     for undone in UNDONE:
         applied.pc.script(undone.by.format(**words))

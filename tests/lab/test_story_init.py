@@ -75,6 +75,7 @@ def set_up(story, console, seat, number):
     console.wait_for(f"the guest of seat {seat}")
 
 
+@pytest.mark.soak  # for its length: it held
 def test_a_conversation_on_the_console_ends_in_two_guests_that_run(story):
     console = Console(story.pc)
     console.start("phyllome-seat init")
@@ -131,7 +132,7 @@ def test_one_key_at_each_seat_is_all_that_the_example_asks_for(story):
     story.command("revert")
 
 
-@pytest.mark.soak  # not seen to hold yet: ARCHITECTURE.md, where things stand
+@pytest.mark.soak  # for its length: it held
 def test_without_a_question_the_seat_file_is_what_the_pc_is_good_for(story):
     said = story.command("init", "--yes")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -44,6 +45,8 @@ class Life(Story):
         there = {(where or {}).get(seat, seat): text for seat, text in texts.items()}
         self.type_on_both(texts)
         assert self.wait_typed(there) == there
+        for seat, height in demo.HEIGHTS.items():
+            assert self.moved((where or {}).get(seat, seat)) == {height}
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +207,42 @@ def test_a_disk_more_moves_the_cards_and_the_refusal_says_where_to(story):
     story.command("apply")
     story.start(LEFT, RIGHT)
     story.type_and_see()
+
+
+def pinned(cpus):
+    """Returns the seat file whose right seat has these two CPUs of the host for its own."""
+    text = SEATS.replace("        cpus: 1\n", f'        cpus: 2\n        pin: "{cpus}"\n')
+    assert text != SEATS
+    return text
+
+
+def allowed(pc, guest):
+    """Returns on which of the host's CPUs each thread of a guest's QEMU may run, by its name."""
+    tasks = f"/proc/$(cat /run/libvirt/qemu/{guest}.pid)/task"
+    each = "echo $(cat $task/comm)=$(sed -n 's/^Cpus_allowed_list:.//p' $task/status)"
+    lines = pc.run(f"for task in {tasks}/*; do {each}; done").stdout.splitlines()
+    return dict(line.split("=") for line in lines)
+
+
+@pytest.mark.soak  # a PC of its own
+def test_a_guests_cpus_run_where_the_seat_file_pins_them(open_pc):
+    with open_pc(replace(read_description(EXAMPLE), cpus=4)) as pc:
+        story = Life(pc)
+        story.prepare(pinned("2-3"))
+        story.command("apply")
+        story.command("start", RIGHT)
+
+        threads = allowed(pc, RIGHT)
+        assert (threads["CPU 0/KVM"], threads["CPU 1/KVM"]) == ("2", "3"), threads
+        assert threads["qemu-system-x86"] == "2-3", threads
+        assert set(threads.values()) <= {"2", "3", "2-3"}, threads  # the kernel's own for it too
+
+        story.command("stop", "--force", "--timeout", "1", RIGHT)
+        pc.put(demo.SEAT_FILE, pinned("1,3"))
+        assert "1,3" in story.command("plan")
+        story.command("apply")
+        story.start(RIGHT)
+
+        threads = allowed(pc, RIGHT)
+        assert (threads["CPU 0/KVM"], threads["CPU 1/KVM"]) == ("1", "3"), threads
+        assert "nothing to do" in story.command("plan")

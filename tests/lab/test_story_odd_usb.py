@@ -15,7 +15,7 @@ from phyllome_seat.lab.description import UsbKind, UsbThing
 from tests.lab.conftest import EXAMPLE
 from tests.lab.test_story_watch import OF_THE_EXAMPLE, SOCKETS, Desk, seat_file
 
-# For their length: the last was not seen to hold (ARCHITECTURE.md, where things stand).
+# For their length: each held (docs/soak.md).
 pytestmark = [pytest.mark.lab, pytest.mark.soak]
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from phyllome_seat.lab.describe import read_description
+from phyllome_seat.model.host_json import parse_host
+from phyllome_seat.model.proposal import NoProposalError, ProposalWishes
+from phyllome_seat.model.propose import propose as find_proposals
 from phyllome_seat.model.seat_file import parse_wish
+from tests.model.test_propose import check_promises
 
 pytestmark = pytest.mark.lab
 
@@ -17,9 +22,23 @@ FILE = "/etc/phyllome-seat/seats.yaml"
 
 def propose(pc, *words):
     """Have the PC write its own seat file; returns the wish in it."""
+    hold_promises(pc)
     pc.run(["mkdir", "-p", "/etc/phyllome-seat"])
     pc.run(["phyllome-seat", "propose", "-o", FILE, *words])
     return parse_wish(pc.get(FILE).decode())
+
+
+def hold_promises(pc):
+    """Hold all that can be proposed for this PC against what the host needs, told independently."""
+    host = parse_host(pc.run("phyllome-seat scan --json --guests").stdout)
+    found = []
+    for console in ("keep", "none"):
+        for count in (None, 1, 2, 3):
+            with suppress(NoProposalError):
+                found += find_proposals(host, ProposalWishes(count=count, console=console))
+    assert found
+    for proposal in found:
+        check_promises(host, proposal)
 
 
 def plan(pc):

@@ -298,6 +298,10 @@ def test_a_resetting_device_comes_back_as_often_as_it_was_told(served):
         guest.next(Kind.DEVICE_DISCONNECT)
         guest.send(Packet(Kind.DEVICE_DISCONNECT_ACK))
         guest.next(Kind.DEVICE_CONNECT)
+    end = time.monotonic() + 5  # it counts after it has sent
+    while device.connects < 4:
+        assert time.monotonic() < end
+        time.sleep(0.01)
     assert device.connects == 4
 
 

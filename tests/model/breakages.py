@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from phyllome_seat.model.platform import Node, Setting
+from tests.model.hosts import NETWORK
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,75 @@ BREAKAGES = (
     Breakage(
         "no_remapping", ("error", "interrupt remapping"), "x2APIC", {"remaps_interrupts": False}
     ),
-    Breakage("no_vfio", ("error", "VFIO"), "not a -cloud kernel", {"modules": ("vfio",)}),
+    Breakage(
+        "remapping_off",
+        ("error", "interrupt remapping"),
+        "take intremap=off out of GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub",
+        {"remaps_interrupts": False, "cmdline": "quiet intremap=off"},
+    ),
+    Breakage(
+        "remapping_off_among_others",
+        ("error", "interrupt remapping"),
+        "take intremap=nosid,off out of GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub (or "
+        "grub.d beside it); add intremap=nosid to",
+        {"remaps_interrupts": False, "cmdline": "intremap=nosid,off"},
+    ),
+    Breakage(
+        "no_remapping_asked_for",
+        ("error", "interrupt remapping"),
+        "take nointremap out",
+        {"remaps_interrupts": False, "cmdline": "nointremap ro"},
+    ),
+    Breakage(
+        "no_io_apic",
+        ("error", "interrupt remapping"),
+        "take noapic out",
+        {"remaps_interrupts": False, "cmdline": "noapic"},
+    ),
+    Breakage(
+        "remapping_not_off",
+        ("error", "interrupt remapping"),
+        "x2APIC",
+        {
+            "remaps_interrupts": False,
+            "cmdline": "intremap=off intremap=no_x2apic_optout intremap=on",
+        },
+    ),
+    Breakage(
+        "no_remapping_and_unsafe",
+        ("warning", "interrupt remapping"),
+        "x2APIC",
+        {
+            "remaps_interrupts": False,
+            "cmdline": "vfio_iommu_type1.allow_unsafe_interrupts=1",
+        },
+    ),
+    Breakage(
+        "remapping_off_and_unsafe",
+        ("warning", "interrupt remapping"),
+        "take intremap=off out",
+        {"remaps_interrupts": False, "cmdline": "intremap=off"}
+        | _setting("/etc/modprobe.d/v.conf", "options vfio-iommu-type1 allow_unsafe_interrupts=Y"),
+    ),
+    Breakage("no_vfio", ("error", "VFIO"), "not a -cloud kernel", {"modules": ()}),
+    Breakage(
+        "no_vfio_pci",
+        ("error", "VFIO"),
+        "not a -cloud kernel",
+        {"modules": ("vfio", "vfio_iommu_type1")},
+    ),
+    Breakage(
+        "no_vfio_type1",
+        ("error", "VFIO"),
+        "install the kernel's whole set of modules",
+        {"modules": ("vfio", "vfio_pci")},
+    ),
+    Breakage(
+        "no_vfio_core",
+        ("error", "VFIO"),
+        "install the kernel's whole set of modules",
+        {"modules": ("vfio_iommu_type1", "vfio_pci")},
+    ),
     Breakage(
         "no_libvirt",
         ("error", "libvirt"),
@@ -100,6 +169,58 @@ BREAKAGES = (
         "take i915.enable_gvt=1 out",
         {"cmdline": "i915.enable_gvt=1"},
     ),
+    *(
+        Breakage(
+            f"gvt_{value}",
+            ("warning", f"i915.enable_gvt={value}"),
+            f"take i915.enable_gvt={value} out",
+            {"cmdline": f"quiet i915.enable_gvt={value}"},
+        )
+        for value in ("Y", "y", "true", "on", "ON", "yes")
+    ),
+    Breakage(
+        "gvt_without_value",
+        ("warning", "i915.enable_gvt"),
+        "take i915.enable_gvt out",
+        {"cmdline": "i915.enable_gvt i915.enable_gvt=0 i915.enable_gvt=off"},
+    ),
+    Breakage(
+        "gvt_in_modprobe",
+        ("warning", "enable_gvt"),
+        "delete line 3 of /etc/modprobe.d/i915.conf",
+        _setting("/etc/modprobe.d/i915.conf", "options i915 enable_gvt=1"),
+    ),
+    Breakage(
+        "gvt_in_modprobe_among_others",
+        ("warning", "enable_gvt"),
+        "take enable_gvt=Y out of line 3 of /etc/modprobe.d/i915.conf",
+        _setting("/etc/modprobe.d/i915.conf", "options i915 enable_guc=3 enable_gvt=Y"),
+    ),
+    Breakage(
+        "kvmgt",
+        ("warning", "kvmgt"),
+        "delete line 3 of /etc/modules-load.d/kvmgt.conf",
+        _setting("/etc/modules-load.d/kvmgt.conf", "kvmgt"),
+    ),
+    Breakage(
+        "kvmgt_by_argument",
+        ("warning", "kvmgt"),
+        "take modules-load=kvmgt out",
+        {"cmdline": "modules-load=kvmgt"},
+    ),
+    Breakage(
+        "virqfd_in_dracut",
+        ("warning", "vfio_virqfd"),
+        "take rd.driver.pre=vfio_virqfd out of GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub "
+        "(or grub.d beside it); sudo update-grub; reboot",
+        {"cmdline": "ro rd.driver.pre=vfio-pci rd.driver.pre=vfio_virqfd"},
+    ),
+    Breakage(
+        "virqfd_in_dracut_among_others",
+        ("warning", "vfio_virqfd"),
+        "add rd.driver.pre=vfio,vfio-pci to",
+        {"cmdline": "rd.driver.pre=vfio,vfio-virqfd,vfio-pci"},
+    ),
     Breakage(
         "efifb",
         ("warning", "video=efifb:off"),
@@ -111,6 +232,24 @@ BREAKAGES = (
         ("error", "0000:00:17.0"),
         "take ,8086:7ae2 out of line 3 of /etc/modprobe.d/vfio.conf",
         _setting("/etc/modprobe.d/vfio.conf", "options vfio-pci ids=10de:2786,8086:7ae2"),
+    ),
+    Breakage(
+        "stub_of_the_hosts_disk",
+        ("error", "0000:00:17.0"),
+        "take pci-stub.ids=8086:7ae2 out",
+        {"cmdline": "pci-stub.ids=8086:7ae2"},
+    ),
+    Breakage(
+        "stub_of_the_hosts_disk_in_modprobe",
+        ("error", "0000:00:17.0"),
+        "delete line 3 of /etc/modprobe.d/stub.conf",
+        _setting("/etc/modprobe.d/stub.conf", "options pci_stub ids=8086:7AE2"),
+    ),
+    Breakage(
+        "stub_of_the_hosts_network",
+        ("error", NETWORK),
+        "add pci_stub.ids=10de:2786 to",
+        {"cmdline": "pci_stub.ids=10de:2786,8086:15F3"},
     ),
     Breakage(
         "ids_of_twins",
@@ -161,6 +300,15 @@ BREAKAGES = (
         ("warning", "vfio_iommu_type1.allow_unsafe_interrupts=1"),
         "take vfio_iommu_type1.allow_unsafe_interrupts=1 out",
         {"cmdline": "vfio_iommu_type1.allow_unsafe_interrupts=1"},
+    ),
+    Breakage(
+        "unsafe_interrupts_among_others",
+        ("warning", "allow_unsafe_interrupts"),
+        "take allow_unsafe_interrupts=on out of line 3 of /etc/modprobe.d/v.conf",
+        _setting(
+            "/etc/modprobe.d/v.conf",
+            "options vfio_iommu_type1 dma_entry_limit=9 allow_unsafe_interrupts=on",
+        ),
     ),
     Breakage(
         "acs_override",

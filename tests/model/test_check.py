@@ -82,7 +82,7 @@ def test_each_breakage_gives_its_alarm_and_no_other(broken):
         ("arch", "grub", "sudo grub-mkconfig -o /boot/grub/grub.cfg; reboot"),
         ("fedora", "grubby", 'sudo grubby --update-kernel=ALL --args="intel_iommu=on"; reboot'),
         ("fedora", "ostree", "sudo rpm-ostree kargs --append-if-missing=intel_iommu=on; reboot"),
-        ("arch", "systemd-boot", "the options line of the entry in /boot/loader/entries"),
+        ("arch", "systemd-boot", "the options line of each entry in /boot/loader/entries"),
         (
             "arch",
             "kernel-install",
@@ -108,6 +108,87 @@ def test_the_packages_are_those_of_the_distribution(platform, program):
     assert program in install_fix(platform)
 
 
+def test_an_argument_that_leaves_remapping_off_is_named_and_an_unsafe_setting_is_no_refusal():
+    unsafe = "vfio_iommu_type1.allow_unsafe_interrupts=1"
+    platform = replace(HEALTHY, remaps_interrupts=False, cmdline=f"quiet intremap=off {unsafe}")
+
+    (found,) = [
+        f for f in check(replace(healthy_pc(), platform=platform)) if f.severity == "warning"
+    ]
+
+    assert "refuse" not in found.words
+    assert "a guest can raise the host's interrupts" in found.words
+    assert found.evidence.endswith(f"/proc/cmdline: intremap=off; /proc/cmdline: {unsafe}")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cmdline": "vfio_iommu_type1.allow_unsafe_interrupts=0"},
+        {"builtin": ("vfio_iommu_type1",)},
+        {"settings": (Setting("/etc/modules", 1, "vfio_iommu_type1 allow_unsafe_interrupts=1"),)},
+    ],
+    ids=["no", "built in", "no list of options"],
+)
+def test_an_unsafe_setting_that_does_nothing_is_no_comfort(changes):
+    line = Setting("/etc/modprobe.d/v.conf", 1, "options vfio_iommu_type1 allow_unsafe_interrupts")
+    given = {"remaps_interrupts": False, "settings": (line,)} | changes
+
+    found = alarms(replace(healthy_pc(), platform=replace(HEALTHY, **given)))
+
+    assert list(found) == [("error", "interrupt remapping")]
+
+
+@pytest.mark.parametrize(
+    ("modules", "missing"),
+    [
+        (("vfio", "vfio_pci"), "no vfio_iommu_type1"),
+        (("vfio_pci",), "no vfio and no vfio_iommu_type1"),
+    ],
+)
+def test_a_kernel_with_part_of_vfio_is_told_which_module_it_lacks(modules, missing):
+    host = replace(healthy_pc(), platform=replace(HEALTHY, modules=modules))
+
+    (found,) = [f for f in check(host) if f.subject == "VFIO"]
+
+    assert found.words.endswith(missing)
+    assert found.evidence.endswith(missing)
+    assert "/lib/modules/6.12.1-amd64/modules.dep" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("/etc/modprobe.d/a.conf", "options i915 enable_gvt=0"),
+        ("/etc/modprobe.d/a.conf", "options i915 enable_gvt=off enable_guc=3"),
+        ("/etc/modprobe.d/a.conf", "options nouveau enable_gvt=1"),
+        ("/etc/modprobe.d/a.conf", "blacklist kvmgt"),
+        ("/etc/modprobe.d/a.conf", "install kvmgt /bin/false"),
+        ("/etc/modprobe.d/a.conf", "options pci-stub ids=10de:2786"),
+        ("/etc/modprobe.d/a.conf", "options"),
+        ("/etc/modules-load.d/a.conf", "vfio-pci"),
+    ],
+)
+def test_a_line_that_does_no_harm_is_silent(file, text):
+    host = replace(healthy_pc(), platform=replace(HEALTHY, settings=(Setting(file, 1, text),)))
+
+    assert alarms(host) == {}
+
+
+@pytest.mark.parametrize(
+    "cmdline",
+    [
+        "i915.enable_gvt=N i915.enable_guc=1",
+        "rd.driver.pre=vfio-pci rd.driver.blacklist=kvmgt",
+        "pci-stub.ids=10de:2786,ffff:ffff",
+        "intremap=no_x2apic_optout",
+        "intremap=off",  # and remapping is on all the same: this kernel does not know the word
+    ],
+)
+def test_an_argument_that_does_no_harm_is_silent(cmdline):
+    assert alarms(replace(healthy_pc(), platform=replace(HEALTHY, cmdline=cmdline))) == {}
+
+
 def test_too_little_memory_is_said_before_the_guest_fails():
     host = replace(healthy_pc(), memory=Memory(total_kib=4 << 20))
 
@@ -129,6 +210,14 @@ def test_a_card_that_shares_its_group_with_a_disk_is_said():
 
     assert DISK in found[0].words
     assert "another slot" in found[0].fix
+
+
+def test_what_no_tool_cures_is_said_before_money_is_spent():
+    notes = {f.subject: str(f) for f in check(healthy_pc()) if f.severity == "note"}
+
+    assert "Vanguard" in notes["anti-cheat"] and "before you buy" in notes["anti-cheat"]
+    assert "Apple's own computers only" in notes["macOS"]
+    assert "stop the seats first" in notes["suspend"]
 
 
 def test_the_worst_comes_first():
@@ -153,6 +242,49 @@ def test_a_fix_names_the_line_of_the_boot_loaders_file_where_the_word_stands():
         "add intel_iommu=on to line 1 of /etc/default/grub.d/z.cfg (GRUB_CMDLINE_LINUX_DEFAULT); "
         "sudo update-grub; reboot"
     )
+
+
+@pytest.mark.parametrize(
+    ("boot", "lines", "fix"),
+    [
+        (
+            "grub",  # edited, and not run since
+            (
+                ("/etc/default/grub", 'GRUB_CMDLINE_LINUX="intel_iommu=on iommu=pt"'),
+                ("/etc/default/grub", 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"'),
+            ),
+            "sudo update-grub; reboot",
+        ),
+        (
+            "grub",  # the first of these is overruled
+            (
+                ("/etc/default/grub", 'GRUB_CMDLINE_LINUX_DEFAULT="intel_iommu=on"'),
+                ("/etc/default/grub.d/z.cfg", 'GRUB_CMDLINE_LINUX_DEFAULT="iommu=pt"'),
+            ),
+            "add intel_iommu=on to line 2 of /etc/default/grub.d/z.cfg "
+            "(GRUB_CMDLINE_LINUX_DEFAULT); sudo update-grub; reboot",
+        ),
+        (
+            "systemd-boot",
+            (
+                ("/efi/loader/entries/a.conf", "options ro intel_iommu=on"),
+                ("/efi/loader/entries/a.conf", "options iommu=pt"),
+                ("/efi/loader/entries/b.conf", "options ro iommu=pt"),
+            ),
+            "add intel_iommu=on to line 3 of /efi/loader/entries/b.conf; reboot",
+        ),
+        (
+            "kernel-install",
+            (("/etc/kernel/cmdline", "ro intel_iommu=on iommu=pt"),),
+            "sudo dpkg-reconfigure linux-image-$(uname -r); reboot",
+        ),
+    ],
+)
+def test_what_stands_in_the_boot_loaders_file_already_is_not_added_again(boot, lines, fix):
+    lines = tuple(Setting(file, n, text) for n, (file, text) in enumerate(lines, 1))
+    platform = Platform(os="debian", boot=boot, boot_lines=lines)
+
+    assert argument_fix(platform, add="intel_iommu=on iommu=pt") == fix
 
 
 def test_hardware_kernel_and_groups_are_three_answers():
@@ -194,8 +326,12 @@ def test_the_platform_comes_back_from_json():
 @settings(suppress_health_check=list(HealthCheck), max_examples=60)
 @given(machines(), st.text())
 def test_a_finding_is_one_harmless_line(host, text):
-    platform = replace(HEALTHY, cmdline=f"vfio-pci.ids={text}", direct_groups=(1, 2, 3))
-    platform = replace(platform, settings=(Setting("/etc/modules", 1, f"vfio_virqfd {text}"),))
+    platform = replace(
+        HEALTHY, cmdline=f"vfio-pci.ids={text} intremap={text}", direct_groups=(1, 2, 3)
+    )
+    lines = (f"vfio_virqfd {text}", f"options vfio-pci ids={text}", f"options {text}", text)
+    lines = tuple(Setting("/etc/modules", n, line) for n, line in enumerate(lines, 1))
+    platform = replace(platform, settings=lines)
 
     for finding in check(replace(host, platform=platform)):
         assert str(finding).isprintable()

@@ -3,22 +3,28 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from phyllome_seat.model.address import PciId
 from phyllome_seat.model.check import check
 from phyllome_seat.model.check_card_models import find_troubles
 from phyllome_seat.model.devices import Link
 from phyllome_seat.model.platform import Bar, BootFramebuffer
+from phyllome_seat.model.proposal import NoProposalError
+from phyllome_seat.model.propose import propose
 from tests.model.hosts import (
     DISK,
     LEFT_GPU,
+    LEFT_USB,
     PCI_BRIDGE,
     RIGHT_GPU,
+    RIGHT_USB,
     address,
     function,
     two_seat_wish,
     with_function,
 )
+from tests.model.machines import machines
 from tests.model.test_check import HEALTHY, healthy_pc
 
 WIDE = Link(16.0, 16, 16.0, 16)
@@ -74,6 +80,54 @@ def test_a_card_that_a_seat_wants_is_an_error_and_one_that_none_wants_is_not_nam
     found = check(third, two_seat_wish())
 
     assert {f.severity for f in found if "shares IOMMU group" in f.words} == {"error"}
+
+
+def test_a_controller_that_goes_to_the_same_seat_as_the_card_of_its_group_is_not_in_the_way():
+    host = with_function(healthy_pc(), LEFT_USB, iommu_group=1)
+
+    assert [f for f in check(host, two_seat_wish()) if f.severity == "error"] == []
+    assert [f.severity for f in said(host)] == ["warning"]  # while no seat file takes both
+
+
+def test_a_controller_of_another_seat_in_the_group_of_a_card_is_said_as_plan_says_it():
+    host = with_function(healthy_pc(), RIGHT_USB, iommu_group=1)
+
+    errors = [f for f in check(host, two_seat_wish()) if f.severity == "error"]
+
+    assert {f.subject for f in errors} == {"seats"}
+    assert any(f"{RIGHT_USB}" in f.words and "of seat right" in f.words for f in errors)
+
+
+def test_a_controller_that_a_seat_wants_is_an_error_where_firmware_keeps_memory_for_its_group():
+    group = next(d.iommu_group for d in healthy_pc().pci if d.address == address(LEFT_USB))
+    host = replace(healthy_pc(), platform=replace(HEALTHY, direct_groups=(group,)))
+
+    (found,) = said(host, LEFT_USB, two_seat_wish())
+
+    assert (found.severity, "VFIO will refuse it" in found.words) == ("error", True)
+    assert found.evidence == f"/sys/kernel/iommu_groups/{group}/reserved_regions: direct"
+    assert said(host, LEFT_USB) == []  # nobody wants it
+
+
+def test_memory_kept_for_a_group_with_card_and_controller_is_said_once():
+    host = with_function(healthy_pc(), LEFT_USB, iommu_group=1)
+    host = replace(host, platform=replace(HEALTHY, direct_groups=(1,)))
+
+    found = [f for f in check(host, two_seat_wish()) if "VFIO will refuse it" in f.words]
+
+    assert [f.subject.split()[0] for f in found] == [LEFT_GPU]
+
+
+@settings(suppress_health_check=list(HealthCheck), max_examples=100)
+@given(machines(min_cards=1))
+def test_nothing_is_in_the_way_of_the_cards_of_what_was_proposed(host):
+    try:
+        proposals = propose(host)
+    except NoProposalError:
+        return
+    for proposal in proposals:
+        for finding in check(host, proposal.wish):
+            assert finding.severity != "error" or "shares IOMMU group" not in finding.words
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from phyllome_seat.model.assign_usb import assign_usb
 from phyllome_seat.model.check import check
 from phyllome_seat.model.devices import BlockDevice, Mount, NetworkInterface, NetworkUse
 from phyllome_seat.model.errors import AssignmentError, SeatFileError
+from phyllome_seat.model.given_up import find_given_up, name_given_up
 from phyllome_seat.model.plan import plan
 from phyllome_seat.model.protect import protect
 from phyllome_seat.model.reconcile import reconcile
@@ -25,6 +26,7 @@ from tests.model.hosts import (
     LEFT_GPU,
     LEFT_USB,
     address,
+    bound,
     port,
     two_seat_pc,
     with_function,
@@ -236,3 +238,89 @@ def test_on_any_machine_all_words_together_give_up_no_disk_and_no_more_than_is_n
             reasons = [r for a in taken for r in protect(host, taken).pci.get(a, ())]
             assert {r.kind for r in reasons} <= {"console", "keyboard", "network"}
             assert gives_up or not reasons
+
+
+KEYBOARD = f'{{controller: "{HOST_USB}", id: "8086:7ae0", usb2: "1"}}'
+
+
+def with_one_keyboard():
+    """The PC with its host's keyboard alone: the last."""
+    return replace(two_seat_pc(), inputs=two_seat_pc().inputs[:1])
+
+
+def test_what_one_word_gives_up_is_named_device_by_device():
+    host = with_one_keyboard()
+    wanted = wish(f"{GPU}\n    usb: [port: {KEYBOARD}]", console="none")
+
+    named = name_given_up(host, wanted)
+
+    lines = render_wish(named).splitlines()
+    assert lines[1:6] == [
+        "host:",
+        "  console: none",
+        "  gives-up:",
+        f"    - function: {GPU.removeprefix('gpu: ')}",
+        f"    - port: {KEYBOARD}",
+    ]
+    words = [given.words for given in find_given_up(host, wanted)]
+    assert [w.partition(", which ")[2] for w in words] == [
+        "shows the host's console",
+        "has the host's last keyboard, Host Keyboard (event3)",
+    ]
+    assert plan(assign(named, host), host) == plan(assign(wanted, host), host)
+
+
+def test_where_nothing_the_host_needs_is_taken_no_line_is_written():
+    wanted = wish(f"usb: [controller: {CONTROLLER}]", console="none")
+
+    assert name_given_up(two_seat_pc(), wanted) == wanted
+    assert name_given_up(two_seat_pc(), replace(wanted, console="keep")).gives_up == ()
+
+
+def test_what_a_person_named_stays_and_is_not_written_twice():
+    line = f"function: {GPU.removeprefix('gpu: ')}"
+    wanted = wish(GPU, f"port: {PORT}", line, console="none")
+
+    named = name_given_up(two_seat_pc(), wanted)
+
+    assert render_wish(named).count(line) == 1
+    assert f"port: {PORT}" in render_wish(named)
+
+
+def test_the_network_is_named_by_nobody_but_the_person():
+    host = with_adapter("default route")
+    wanted = wish(f"usb: [controller: {CONTROLLER}]", console="none")
+
+    assert name_given_up(host, wanted).gives_up == ()
+    assert refusals(wanted, host)
+
+
+def test_what_seats_have_already_keeps_its_line_when_the_file_is_written_anew():
+    wanted = wish(f"{GPU}\n    usb: [port: {KEYBOARD}]", console="none")
+    before = name_given_up(with_one_keyboard(), wanted)
+    set_up = bound(with_one_keyboard(), {"left": (HOST_GPU,)})
+    set_up = replace(set_up, console=replace(set_up.console, gpu=None))
+
+    assert find_given_up(set_up, wanted) == find_given_up(with_one_keyboard(), wanted)[1:]
+    assert render_wish(name_given_up(set_up, wanted, before)) == render_wish(before)
+    other = wish(f"usb: [controller: {CONTROLLER}]", console="none")
+    assert name_given_up(set_up, other, before).gives_up == ()
+
+
+@settings(suppress_health_check=list(HealthCheck), max_examples=60)
+@given(machines())
+def test_on_any_machine_the_named_lines_say_all_that_one_word_says_and_nothing_more(host):
+    for device in host.pci:
+        match = PciMatch(device.address, device.id)
+        wants = {"usb": (match,)} if device.is_usb_controller else {"gpu": match}
+        wanted = Wish((Seat("left", **wants),), console="none")
+        try:
+            taken = assign(wanted, host).addresses
+        except AssignmentError:
+            continue
+        named = replace(name_given_up(host, wanted), console="keep")
+        assert assign(named, host).addresses == taken
+        for number in range(len(named.gives_up)):
+            fewer = (*named.gives_up[:number], *named.gives_up[number + 1 :])
+            with pytest.raises(AssignmentError):
+                assign(replace(named, gives_up=fewer), host)

@@ -18,6 +18,7 @@ from tests.model.hosts import (
     usb_device,
     with_function,
 )
+from tests.model.test_cores import pc
 
 # What two people at the PC of the fast tests would press and say.
 SAID = {
@@ -51,6 +52,16 @@ def test_each_thing_is_asked_once_and_the_keyboard_of_a_seat_first():
     _, asked = converse(two_seat_pc(), SAID)
 
     assert asked == list(SAID)
+
+
+@pytest.mark.parametrize(("cpus", "pin"), [("4", (2, 3, 4, 5)), ("3", ())])
+def test_a_guest_to_create_has_cores_of_its_own_where_that_is_just_as_many(cpus, pin):
+    host = replace(two_seat_pc(), cpus=pc(10).cpus)
+
+    wish = build_wish(host, converse(host, {**SAID, "right.cpus": cpus})[0])
+
+    assert find_conflicts(host, wish) == ()
+    assert [seat.create and seat.create.pin for seat in wish.seats] == [None, pin]
 
 
 def test_the_answers_are_a_seat_file_that_fits():

@@ -19,16 +19,18 @@ from phyllome_seat.model.devices import (
     Host,
     InputDevice,
     Link,
+    OurFile,
     PciDevice,
     UsbDevice,
     UsbSocket,
 )
 from phyllome_seat.model.errors import HostFileError
 from phyllome_seat.model.host_json import VERSION, parse_host, render_host
+from phyllome_seat.model.printable import one_line
 from tests.model.test_address import pci_addresses, pci_ids, usb_ids, usb_ports
 
 PLAIN = {
-    str: st.text(st.characters(), max_size=8),  # lone surrogates too: names of files have them
+    str: st.text(st.characters(), max_size=8).map(one_line),
     int: st.integers(-(2**64), 2**64),
     bool: st.booleans(),
     float: st.floats(allow_nan=False, allow_infinity=False),
@@ -136,6 +138,19 @@ def test_any_json_is_refused_in_words_or_is_the_host_it_says(content):
         assert error.hint
     else:
         assert parse_host(render_host(host)) == host
+
+
+@given(st.text(st.characters(), max_size=8))  # lone surrogates too: names of files have them
+@example("\x1b[2J\nphyllome-seat: forged\u202e")
+def test_a_text_is_read_as_one_line_but_for_definitions_and_files(text):
+    guest = Guest(text, "uuid", xml=text)
+    host = Host(usb=(), guests=(guest,), files=(OurFile("/etc/x", text),), kept_guests=(text,))
+
+    read = parse_host(render_host(host))
+
+    assert read.guests == (Guest(one_line(text), "uuid", xml=text),)
+    assert read.files == host.files
+    assert read.kept_guests == (one_line(text),)
 
 
 def host_text(**fields):

@@ -309,6 +309,21 @@ def test_a_created_domain_that_is_gone_is_created_again():
     assert kinds(steps) == ["CreateDisk", "CreateGuest"]
 
 
+@pytest.mark.parametrize("created", [True, False])
+def test_the_disk_that_we_made_is_made_again_where_it_is_gone(created):
+    host = applied().host
+    path = two_seat_wish().seats[1].create.disk_path
+    guests = tuple(
+        replace(g, gone=(path, "/else.img"), created=created) if g.name == "right" else g
+        for g in host.guests_known
+    )
+
+    steps = plan(seats(), replace(host, guests=guests))
+
+    assert kinds(steps) == (["CreateDisk"] if created else [])
+    assert not created or steps[0].path == path
+
+
 def resized(**changes: object) -> Wish:
     """Return the wish with other values in what `right` creates."""
     left, right = two_seat_wish().seats

@@ -1,25 +1,39 @@
 """What `propose` promises, on generated machines and on the PC that one knows by heart."""
 
+from contextlib import suppress
+
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from phyllome_seat.model.address import UsbPort
 from phyllome_seat.model.assign import assign
+from phyllome_seat.model.climb import plain_id, port_match
+from phyllome_seat.model.devices import Guest, Hostdev
+from phyllome_seat.model.errors import AssignmentError
+from phyllome_seat.model.given_up import name_given_up
 from phyllome_seat.model.groups import is_harmless
 from phyllome_seat.model.keyboards import is_typed_on
+from phyllome_seat.model.need import has_left
+from phyllome_seat.model.plan import plan
+from phyllome_seat.model.pool import Pool
+from phyllome_seat.model.pool_cards import find_cards
+from phyllome_seat.model.pool_usb import find_wholes
 from phyllome_seat.model.proposal import NoProposalError, ProposalWishes, SeatWishes
+from phyllome_seat.model.proposal_text import render_proposal
 from phyllome_seat.model.propose import find_best, propose
 from phyllome_seat.model.protect import can_show, protect
-from phyllome_seat.model.seat import PortMatch
+from phyllome_seat.model.seat import PciMatch, PortMatch, Seat, Wish
 from phyllome_seat.model.seat_file import parse_wish, render_wish
 from phyllome_seat.model.value import replace
 from tests.model.hosts import (
+    HOST_GPU,
     HOST_USB,
     LEFT_GPU,
     LEFT_USB,
     RIGHT_GPU,
     RIGHT_USB,
+    WIN11_XML,
     address,
     bound,
     port,
@@ -28,6 +42,7 @@ from tests.model.hosts import (
     with_pci,
 )
 from tests.model.machines import machines
+from tests.model.test_wishes_machines import disks_below, kept_for_disks
 
 _MANY = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -36,13 +51,21 @@ _MANY = settings(
 
 
 def check_promises(host, proposal):
-    """All that a proposal must hold, found out without the code that made it."""
+    """All that a proposal must hold, as the text that a person keeps."""
     wish = proposal.wish
-    assignment = assign(wish, host)  # raises where it is not accepted
-    again = parse_wish(render_wish(wish))
+    again = parse_wish(render_proposal((proposal,)))
     assert render_wish(again) == render_wish(wish)
-    assert assign(again, host).addresses == assignment.addresses
+    assert list(map(str, steps(again, host))) == list(map(str, steps(wish, host)))
+    check_wish(host, wish)
 
+
+def steps(wish, host):
+    return plan(assign(wish, host), host)  # raises where either refuses it
+
+
+def check_wish(host, wish):
+    """All that an accepted wish must hold, found out without the code that accepted it."""
+    assignment = assign(wish, host)
     gone = set(assignment.addresses)
     ports = {p for seat in assignment.seats for p in seat.ports}
     owner = {a: seat.seat.name for seat in assignment.seats for a in seat.addresses}
@@ -65,11 +88,19 @@ def check_promises(host, proposal):
     for place, reasons in fixed.pci.items():
         if any(not reason.waivable for reason in reasons):
             assert place not in gone, reasons
+    assert not gone & kept_for_disks(host)
+    disks = [disk for mount in host.mounts for disk in disks_below(host, mount.device)]
+    for place in (disk.usb for disk in disks if disk and disk.usb):
+        assert not any(place == p or place.is_below(p) for p in ports)
     for place, reasons in fixed.usb.items():
         if any(not reason.waivable for reason in reasons):
             assert not any(place == p or place.is_below(p) for p in ports), reasons
     if wish.console == "keep":
+        assert not wish.gives_up
         check_console(host, gone, ports)
+    else:
+        named = replace(wish, console="keep")  # each device is named: the one word is not needed
+        assert assign(named, host).addresses == assignment.addresses
 
 
 def check_console(host, gone, ports):
@@ -105,6 +136,75 @@ def test_every_proposal_keeps_every_promise(host):
     assert [p.points for p in proposals] == sorted(p.points for p in proposals)
     assert not proposals[0].lost
     assert all(other.lost for other in proposals[1:])
+
+
+@st.composite
+def wanted(draw):
+    """A machine, and what a person may write for it: cards, controllers and sockets at will."""
+    host = draw(machines(min_cards=1))
+    gpus = [PciMatch(d.address, plain_id(d)) for d in host.pci if d.is_gpu]
+    usb = [PciMatch(d.address, plain_id(d)) for d in host.pci if d.is_usb_controller]
+    ports = dict.fromkeys(device.port for device in host.usb if device.port)
+    usb += [port_match(host.by_address[port.controller], (port,)) for port in ports]
+    seats = tuple(
+        Seat(
+            name,
+            gpu=draw(st.sampled_from((None, *gpus))),
+            usb=tuple(draw(st.lists(st.sampled_from(usb), max_size=2))) if usb else (),
+        )
+        for name in ("left", "middle", "right")[: draw(st.integers(1, 3))]
+    )
+    return host, Wish(seats, console=draw(st.sampled_from(("keep", "none"))))
+
+
+@settings(_MANY, max_examples=400)
+@given(wanted())
+def test_what_is_accepted_of_whatever_is_asked_for_leaves_the_host_what_it_needs(case):
+    host, wish = case
+    console = host.by_address.get(host.console.gpu)
+    assume(console is None or not has_left(console))  # one with a guest shows the host nothing
+    try:
+        steps(wish, host)
+    except AssignmentError:
+        return
+    check_wish(host, name_given_up(host, wish) if wish.console == "none" else wish)
+
+
+def test_what_shares_the_group_of_the_card_with_the_console_is_not_offered():
+    """Without a driver that card blocks nobody's group, and the console would go with it."""
+    host = two_seat_pc()
+    console = address(HOST_GPU)
+    mates = {console, address(LEFT_GPU), address(LEFT_USB)}
+    host = replace(
+        host,
+        pci=tuple(
+            replace(d, iommu_group=90, driver=None if d.address == console else d.driver)
+            if d.address in mates
+            else d
+            for d in host.pci
+        ),
+    )
+    pool = Pool(host, keeps_console=True)
+    cards, no_cards = find_cards(pool, Seat("any"))
+    wholes, no_wholes = find_wholes(pool, Seat("any"), cards)
+
+    offered = {a for choice in (*cards, *wholes) for a in choice.functions}
+    assert not mates & offered
+    said = f"shares group 90 with {HOST_GPU}, the card that shows the host's console"
+    assert any(words.endswith(said) for words in no_cards)
+    assert len(no_cards) + len(no_wholes) >= len(mates)
+
+    cards, _ = find_cards(Pool(host, keeps_console=False), Seat("any"))
+    assert address(LEFT_GPU) in {card.gpu.address for card in cards}
+
+
+def test_a_card_that_could_be_shared_is_named_and_not_proposed():
+    host = two_seat_pc()
+    host = with_function(host, LEFT_GPU, vfs_max=7)
+
+    for proposal in propose(host):
+        (said,) = (words for words in proposal.others if "SR-IOV" in words)
+        assert f"{LEFT_GPU} could be shared by 7 seats" in said and "cannot set up" in said
 
 
 @st.composite
@@ -297,9 +397,71 @@ def test_a_pc_that_is_set_up_already_gets_the_same_proposal():
     assert render_wish(after.wish) == render_wish(before.wish)
 
 
-def test_a_guest_of_somebody_else_keeps_its_name():
-    from phyllome_seat.model.devices import Guest
+def running(host, wish):
+    """The machine after `apply` and `start`: what the seats have is with guests that run."""
+    seats = assign(wish, host).seats
+    bare = bound(host, {seat.seat.name: tuple(map(str, seat.addresses)) for seat in seats})
+    guests = tuple(
+        Guest(
+            seat.seat.guest_name,
+            f"6f1c2f0a-5b3e-4a52-9c68-0d1f7c9b1b{number:02}",
+            "running",
+            seat=seat.seat.name,
+            created=True,
+            hostdevs=tuple(
+                Hostdev(pci=place, alias=f"ua-phyllome-{seat.seat.name}-gpu-{n}", live=is_live)
+                for n, place in enumerate(seat.addresses)
+                for is_live in (False, True)
+            ),
+            xml=WIN11_XML,
+        )
+        for number, seat in enumerate(seats)
+    )
+    others = [g for g in host.guests_known if g.name not in {guest.name for guest in guests}]
+    return replace(bare, guests=(*(replace(g, xml=WIN11_XML) for g in others), *guests))
 
+
+def test_what_runs_is_proposed_again_and_what_would_take_from_it_says_to_stop_it():
+    best, *_ = proposed()
+    host = running(two_seat_pc(), best.wish)
+
+    again, *_ = proposed(host)
+
+    assert gpus(again) == gpus(best)
+    assert steps(again.wish, host) is not None
+    twin = replace(host.guests[-1], name="copy")
+    odd = replace(host.guests[-1], name="odd", hostdevs=(), seat="<&>\n")
+    marked = replace(host, guests=(*host.guests, twin, odd))
+    with suppress(NoProposalError):
+        check_promises(marked, proposed(marked)[0])
+    with pytest.raises(NoProposalError) as caught:
+        proposed(host, count=1)
+    assert "`phyllome-seat stop right`" in " ".join(caught.value.reasons)
+
+
+@settings(_MANY, max_examples=40)
+@given(machines(min_cards=1))
+def test_no_plan_refuses_what_is_proposed_while_guests_run(host):
+    best = find_best(host, ProposalWishes())
+    if best is None:
+        return
+    host = running(host, best.wish)
+    for wishes in (
+        ProposalWishes(),
+        ProposalWishes(count=1),
+        ProposalWishes(count=2, console="none"),
+        ProposalWishes((SeatWishes("right"), SeatWishes("left", is_virtual=True))),
+    ):
+        try:
+            proposals = propose(host, wishes)
+        except NoProposalError as error:
+            check_refusal(error)
+            continue
+        for proposal in proposals:
+            assert steps(parse_wish(render_proposal((proposal,))), host) is not None
+
+
+def test_a_guest_of_somebody_else_keeps_its_name():
     host = replace(two_seat_pc(), guests=(Guest("left", "6f1c2f0a-5b3e-4a52-9c68-0d1f7c9b1a01"),))
 
     best, *_ = proposed(host)
@@ -313,6 +475,51 @@ def test_the_boot_card_stays_until_it_is_said_that_it_may_go():
 
     assert "0000:00:02.0" not in gpus(kept)
     assert "0000:00:02.0" in gpus(given)
+    assert kept.gives_up == kept.wish.gives_up == ()
+    assert [str(named.address) for named in given.wish.gives_up] == [HOST_GPU, LEFT_GPU, RIGHT_GPU]
+    last = "is the last card that can show the host's console"
+    assert given.gives_up == (
+        f"{HOST_GPU} (UHD Graphics 770), which shows the host's console",
+        f"{LEFT_GPU} (GeForce RTX 4070), which {last}",
+        f"{RIGHT_GPU} (Radeon RX 7800 XT), which {last}",
+    )
+
+
+def with_desktop(host, *gpus):
+    """Somebody at a desktop that shows on these cards."""
+    seen = tuple(replace(c, enabled=str(c.gpu) in gpus) for c in host.connectors)
+    console = replace(host.console, sessions=("seat0: alice on tty2",))
+    return replace(host, connectors=seen, console=console)
+
+
+def test_a_card_that_a_desktop_may_have_is_proposed_with_just_that_against_it():
+    idle, *_ = proposed()
+
+    best, *_ = proposed(with_desktop(two_seat_pc(), HOST_GPU, RIGHT_GPU))
+
+    assert render_wish(best.wish) == render_wish(idle.wish)
+    left, right = best.seats
+    assert not left.drawbacks
+    (words,) = right.drawbacks
+    assert words.startswith(f"{RIGHT_GPU} shows a picture on DP-3 and somebody is logged in (seat0")
+    assert "log out of that desktop before `apply`" in words
+    assert f"but: {words}" in render_proposal((best,))
+
+
+def test_the_hosts_own_card_is_given_up_with_the_desktop_on_it_said():
+    best, *_ = proposed(with_desktop(two_seat_pc(), HOST_GPU), console="none", count=3)
+
+    (seat,) = (s for s in best.wish.seats if str(s.gpu.address) == HOST_GPU)
+    drawbacks = next(s.drawbacks for s in best.seats if s.name == seat.name)
+    assert any("alice on tty2" in words for words in drawbacks)
+
+
+def test_where_nobody_is_logged_in_a_picture_is_nothing_against_a_card():
+    host = with_desktop(two_seat_pc(), LEFT_GPU, RIGHT_GPU)
+
+    best, *_ = proposed(replace(host, console=replace(host.console, sessions=())))
+
+    assert not any(seat.drawbacks for seat in best.seats)
 
 
 def test_a_port_that_a_seat_cannot_have_says_so():

@@ -37,6 +37,7 @@ from tests.model.hosts import (
     function,
     port,
     two_seat_pc,
+    usb_device,
 )
 
 NVME, NVME_2 = "0000:04:00.0", "0000:05:00.0"
@@ -414,6 +415,35 @@ def test_with_another_keyboard_that_stays_none_is_the_last(other):
 )
 def test_what_nobody_can_type_on_here_does_not_remain(other):
     assert kinds(protect(with_keyboards(keyboard(3, FIRST), other)), FIRST, True) == {"keyboard"}
+
+
+def by_radio(*adapters, inputs=()):
+    """A PC whose keyboard is by Bluetooth LE, with adapters at these places."""
+    host = with_keyboards(*inputs, keyboard(9, bus_type=0x05))
+    radios = [
+        usb_device(f"1-{n}", place, "8087:0032", "Radio", interface="e00101", driver="btusb")
+        for n, place in enumerate(adapters, 7)
+    ]
+    return replace(host, usb=(*host.usb, *radios))
+
+
+def test_a_keyboard_by_bluetooth_leaves_with_its_adapter():
+    radio = f"{HOST_USB}/usb2/9"
+    protected = protect(by_radio(radio))
+
+    assert kinds(protected, radio, waivable=True) == {"keyboard"}
+    assert "keyboard" in kinds(protected, HOST_USB, waivable=True)
+    assert (
+        kinds(protect(by_radio(f"{HOST_USB}/usb2/9", f"{LEFT_USB}/usb2/3")), radio, True) == set()
+    )
+
+
+def test_a_keyboard_by_bluetooth_remains_where_its_adapter_does():
+    host = by_radio(f"{RIGHT_USB}/usb2/3", inputs=[keyboard(3, FIRST)])
+
+    assert kinds(protect(host), FIRST, waivable=True) == set()
+    leaving = protect(host, leaving=(address(RIGHT_USB),))
+    assert kinds(leaving, FIRST, waivable=True) == {"keyboard"}
 
 
 def test_a_host_without_a_keyboard_has_none_to_lose():

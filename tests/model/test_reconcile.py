@@ -9,9 +9,9 @@ from phyllome_seat.model.assign_usb import assign_usb
 from phyllome_seat.model.devices import BlockDevice, Guest, Host, Hostdev, Mount
 from phyllome_seat.model.guest_usb import UsbAlias, next_alias, parse_alias
 from phyllome_seat.model.lend import NOTHING_SAID, Lend, Lending, Released
-from phyllome_seat.model.reconcile import reconcile, reconcile_guest
+from phyllome_seat.model.reconcile import reconcile, reconcile_guest, why_not_restored
 from phyllome_seat.model.seat import DeviceMatch, PciMatch, PortMatch, Seat, Wish
-from phyllome_seat.model.step import AttachUsb, DetachUsb
+from phyllome_seat.model.step import AttachUsb, DetachUsb, RenumberSaved
 from tests.model.hosts import HOST_USB, LEFT_USB, address, port, two_seat_pc, usb_device
 
 HOST_ID, OTHER_ID = PciId.parse("8086:7ae0"), PciId.parse("1b73:1100")
@@ -353,6 +353,67 @@ def test_a_lend_until_stop_ends_when_the_guest_is_off():
 
     assert (off.lending.lends, len(off.ended)) == ((), 1)
     assert not_asked.lending == lent()
+
+
+def test_a_lend_until_stop_ends_when_the_guest_was_started_again_meanwhile():
+    guests = [guest("right", held(PAD, "right"), run="3_b007")]
+
+    during = settle(wish(), pc(PAD, guests=guests), lent())
+    still = settle(wish(), pc(PAD, guests=guests), during.lending)
+    again = settle(wish(), pc(PAD, guests=[guest("right", run="4_b007")]), during.lending)
+    until_unplug = settle(wish(), pc(PAD, guests=guests), lent(until="unplug", run="2_b007"))
+
+    assert during.lending == still.lending == lent(run="3_b007")
+    assert (again.lending.lends, len(again.ended), again.steps) == ((), 1, ())
+    assert until_unplug.lending == lent(until="unplug", run="2_b007")
+
+
+def test_what_a_guest_had_before_it_was_saved_and_restored_is_given_to_it_anew():
+    before = guest("left", run="3_b007")
+    alias = next_alias(before, "left", PAD.port, 1.0)
+    entry = held(PAD, "left", alias=alias)
+
+    same = settle(wish(socket(7)), pc(PAD, guests=[guest("left", entry, run="3_b007")]))
+    restored = settle(wish(socket(7)), pc(PAD, guests=[guest("left", entry, run="3_b008")]))
+
+    assert same.steps == ()
+    assert [type(step) for step in restored.steps] == [DetachUsb, AttachUsb]
+    assert restored.steps[0].alias == alias != restored.steps[1].alias
+    assert parse_alias(restored.steps[1].alias).run == "3_b008"
+
+
+def test_a_saved_guest_is_told_the_number_of_what_was_plugged_in_again():
+    away = guest("left", state="shut off", saved=(replace(held(PAD), live=False),))
+    asked, again = wish(socket(7)), plugged(33, PAD)
+
+    (step,) = settle(asked, pc(again, guests=[away])).steps
+    assert isinstance(step, RenumberSaved)
+    assert (step.uuid, step.seat, step.devices) == ("uuid-left", "left", (again,))
+    assert "saved state of guest left" in str(step)
+
+    for host in (pc(PAD, guests=[away]), pc(guests=[away]), pc(plugged(0, PAD), guests=[away])):
+        assert settle(asked, host).steps == ()
+    for other in (replace(away, seat=None), replace(away, name="nobodys"), replace(away, saved=())):
+        assert settle(asked, pc(again, guests=[other])).steps == ()
+
+
+def test_a_saved_guest_is_not_told_about_what_the_host_uses_by_now():
+    away = guest("left", state="shut off", saved=(held(STICK, live=False),))
+    again = plugged(33, STICK)
+    used = {
+        "blocks": (BlockDevice("sdz", "8:240", usb=STICK.port),),
+        "mounts": (Mount("sdz", "/media/stick"),),
+    }
+    asked = wish(socket(6))
+    free, busy = pc(again, guests=[away]), pc(again, guests=[away], **used)
+
+    assert [type(step) for step in settle(asked, free).steps] == [RenumberSaved]
+    assert settle(asked, busy).steps == ()
+    assert why_not_restored(away, assign_usb(asked, free)[0], free) == ()
+    (why,) = why_not_restored(away, assign_usb(asked, busy)[0], busy)
+    assert "/media/stick" in why
+    (why,) = why_not_restored(away, assign_usb(asked, pc())[0], pc())
+    assert why == f"with what is not plugged into {STICK.port} now"
 
 
 def test_a_lend_until_unplug_waits_a_moment_for_a_device_that_resets_itself():

@@ -16,8 +16,9 @@ def unpack(tmp_path_factory):
 
     def unpacked(name):
         if name not in folders:
-            folders[name] = tmp_path_factory.mktemp("recorded")
-            unpack_archive(name, folders[name])
+            folder = tmp_path_factory.mktemp("recorded")
+            unpack_archive(name, folder)  # skips where there is none, each time
+            folders[name] = folder
         return folders[name]
 
     return unpacked

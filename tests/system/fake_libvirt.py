@@ -42,7 +42,23 @@ class FakeDomain:
         return self._domain.xml(live=not flags and self.isActive())
 
     def createWithFlags(self, _flags: int) -> None:  # noqa: N802 - libvirt's name
+        if self._domain.saved is not None:
+            plugged = {plug.number for plug in self._machine.plugs.values()}
+            for one in parse_guest(self._domain.saved, state="shut off").hostdevs:
+                if one.usb_number not in plugged:
+                    raise LibvirtError(1, f"Did not find USB device device:{one.usb_number}")
+            self._domain.saved = None
         self._machine.start(self._domain.name, "paused")
+
+    def hasManagedSaveImage(self, _flags: int) -> int:  # noqa: N802 - libvirt's name
+        return int(self._domain.saved is not None)
+
+    def managedSaveGetXMLDesc(self, flags: int) -> str:  # noqa: N802 - libvirt's name
+        assert flags in (0, 1) and self._domain.saved is not None
+        return self._domain.saved
+
+    def managedSaveDefineXML(self, xml: str, _flags: int) -> None:  # noqa: N802 - libvirt's name
+        self._domain.saved = xml
 
     def resume(self) -> None:
         self._domain.state = "running"
@@ -83,8 +99,8 @@ class FakeConnection:
     def isAlive(self) -> int:  # noqa: N802 - libvirt's name
         return 1
 
-    def close(self) -> None:
-        pass
+    def close(self) -> int:
+        return 0
 
 
 def fake_libvirt(machine: Machine) -> Any:
@@ -97,5 +113,6 @@ def fake_libvirt(machine: Machine) -> Any:
         VIR_DOMAIN_XML_INACTIVE=2,
         VIR_DOMAIN_AFFECT_LIVE=1,
         VIR_DOMAIN_START_PAUSED=1,
+        VIR_DOMAIN_SAVE_IMAGE_XML_SECURE=1,
         VIR_ERR_NO_DOMAIN=42,
     )

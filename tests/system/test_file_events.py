@@ -1,6 +1,7 @@
 """News of files, by real inotify."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -61,4 +62,34 @@ def test_of_a_link_the_file_it_leads_to_is_heard_also_when_it_leads_elsewhere(tm
     assert events.read() == (str(link),)
     (tmp_path / "two/file").write_text("new")
     assert events.read() == (str(link),)
+    events.close()
+
+
+def test_of_a_folder_every_file_is_told_and_its_own_end(tmp_path):
+    folder = tmp_path / "qemu"
+    folder.mkdir()
+    events = FileEvents([str(tmp_path / "seats.yaml")], [str(folder), str(tmp_path / "none")])
+    assert events.hears(str(folder))
+    assert not events.hears(str(tmp_path / "none"))
+
+    (folder / "left.pid").write_text("1")
+    (tmp_path / "other").write_text("")
+    (tmp_path / "seats.yaml").write_text("")
+    assert set(events.read()) == {str(folder / "left.pid"), str(tmp_path / "seats.yaml")}
+    (folder / "left.pid").unlink()
+    folder.rmdir()
+    assert events.read() == (str(folder / "left.pid"), str(folder))
+    assert not events.hears(str(folder))
+    events.close()
+
+
+def test_when_the_kernel_lost_some_all_are_told(tmp_path):
+    (tmp_path / "qemu").mkdir()
+    events = FileEvents([str(tmp_path / "seats.yaml")], [str(tmp_path / "qemu")])
+    with Path("/proc/sys/fs/inotify/max_queued_events").open() as most:
+        for _ in range(int(most.read()) // 2 + 1):
+            (tmp_path / "other").write_text("")
+            (tmp_path / "other").unlink()
+    (tmp_path / "qemu/left.xml").write_text("")
+    assert set(events.read()) == {str(tmp_path / "seats.yaml"), str(tmp_path / "qemu")}
     events.close()

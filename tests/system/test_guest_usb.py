@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from phyllome_seat.model.guest_usb import UsbAlias
-from phyllome_seat.model.step import AttachUsb, DetachUsb
-from phyllome_seat.system import guests
+from phyllome_seat.model.step import AttachUsb, DetachUsb, RenumberSaved
+from phyllome_seat.system import guests_usb
+from phyllome_seat.system.connection import GuestError
 from phyllome_seat.system.guests import Libvirt
 from tests.system.fake_libvirt import FakeDomain, fake_libvirt
 from tests.usb_machine import HUB, KEYBOARD, Machine, RefusedError
@@ -20,8 +21,8 @@ from tests.usb_machine import HUB, KEYBOARD, Machine, RefusedError
 def machine(monkeypatch):
     machine = Machine("left", "right", ports=2)
     monkeypatch.setitem(sys.modules, "libvirt", fake_libvirt(machine))
-    monkeypatch.setattr(guests, "_RETRIES_S", (0.0, 0.01))
-    monkeypatch.setattr(guests, "_DETACH_S", 0.2)
+    monkeypatch.setattr(guests_usb, "_RETRIES_S", (0.0, 0.01))
+    monkeypatch.setattr(guests_usb, "_DETACH_S", 0.2)
     machine.start("left")
     machine.plug("7", KEYBOARD)
     return machine
@@ -169,7 +170,51 @@ def test_no_hub_is_ever_asked_for(machine, libvirt):
 
 
 def test_a_device_that_is_taken_at_once_is_not_waited_for(libvirt, machine, monkeypatch):
-    monkeypatch.setattr(guests, "_RETRIES_S", (30.0,))
+    monkeypatch.setattr(guests_usb, "_RETRIES_S", (30.0,))
     began = time.monotonic()
     assert libvirt.do_usb(attach(machine)) is None
     assert time.monotonic() - began < 10
+
+
+def test_a_saved_guest_is_started_by_the_numbers_of_now(machine, libvirt):
+    libvirt.do_usb(attach(machine))
+    machine.save("left")
+    machine.unplug("7")
+    machine.plug("7", KEYBOARD)
+
+    with pytest.raises(GuestError, match="Did not find USB device"):
+        start_as_plain_libvirt_does(libvirt)
+    assert libvirt.do_usb(renumber(machine)) is None
+    start_as_plain_libvirt_does(libvirt)
+
+    assert machine.domains["left"].state == "paused"
+    assert libvirt.do_usb(renumber(machine)) is None  # its state is gone: nothing to do
+
+
+def start_as_plain_libvirt_does(libvirt):
+    domain = libvirt._by_name("left")
+    libvirt._asked("left", "starting", lambda: domain.createWithFlags(0))
+
+
+def renumber(machine):
+    uuid = machine.domains["left"].uuid
+    return RenumberSaved("left", uuid, "left", (machine.device("7"),))
+
+
+def test_what_a_guest_was_saved_with_is_known_until_it_runs(machine, libvirt):
+    libvirt.do_usb(attach(machine))
+    number = machine.plugs["7"].number
+    machine.save("left")
+    uuid = machine.domains["left"].uuid
+
+    (had,) = libvirt.read_guest(uuid).saved
+    assert (had.usb_number, had.usb_id) == (number, KEYBOARD)
+    machine.start("left")
+    assert libvirt.read_guest(uuid).saved == ()
+
+
+def test_a_saved_state_that_cannot_be_read_hides_no_guest(machine, libvirt):
+    machine.stop("left")
+    machine.domains["left"].saved = "<domain"
+
+    assert libvirt.read_guest(machine.domains["left"].uuid).saved == ()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import subprocess
 import sys
 import threading
 import time
+import weakref
+from functools import partial
 
 import pytest
 
@@ -23,7 +26,8 @@ from phyllome_seat.model.seat import NewGuest
 from phyllome_seat.model.step import CreateGuest, EditGuest, GuestPci, RemoveGuest, RestoreGuest
 from phyllome_seat.system.apply import apply
 from phyllome_seat.system.apply_guest import do_guest
-from phyllome_seat.system.guests import GuestError, Libvirt, NoLibvirtError, read_guests
+from phyllome_seat.system.connection import GuestError, NoLibvirtError
+from phyllome_seat.system.guests import Libvirt, read_guests
 from phyllome_seat.system.limit import NoAnswerError, within
 from phyllome_seat.system.state import State, read_state
 from phyllome_seat.system.sysfs import Sysfs
@@ -271,6 +275,41 @@ def test_a_program_ends_while_a_daemon_hangs(silent):
     assert done.returncode == 0
     assert "did not answer" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.fixture
+def no_garbage_collected():
+    """As in a program that does nothing: it has its garbage until it does something again."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collected")
+def test_a_call_that_raised_keeps_nothing_alive():
+    class Domain:
+        def attach(self):
+            raise KeyError("x")
+
+    domain = Domain()
+    alive = weakref.ref(domain)
+    with pytest.raises(KeyError):
+        within(5, "it", "asking", partial(domain.attach))
+    del domain
+    assert alive() is None
+
+
+@pytest.mark.usefixtures("no_garbage_collected")
+def test_closed_it_is_closed_though_an_error_has_a_domain():
+    pytest.importorskip("libvirt", reason="libvirt's Python binding is not installed")
+    with Libvirt(URI) as libvirt:
+        domain = libvirt._by_name("test")
+        alive = weakref.ref(domain)
+        garbage = {"domain": domain}
+        garbage["itself"] = garbage
+        del garbage, domain
+        assert alive() is not None
+    assert alive() is None
 
 
 def test_a_call_within_its_limit_is_what_it_returns_or_raises():

@@ -1,5 +1,6 @@
 """The conversation of `init`, on whatever machine the tests run: a seat of nothing fits any."""
 
+import argparse
 import os
 import pty
 import re
@@ -12,6 +13,10 @@ import time
 import pytest
 
 from phyllome_seat import cli
+from phyllome_seat.cli.init import _converse as converse
+from phyllome_seat.model.errors import AssignmentError
+from phyllome_seat.model.seat_file import render_wish
+from tests.model.hosts import HOST_GPU, LEFT_GPU, two_seat_pc, two_seat_wish
 
 NOTHING = (
     "--seat",
@@ -95,6 +100,25 @@ def test_what_moved_away_for_good_is_said_and_the_file_left(init):
     assert init.path.read_text() == gone
 
 
+@pytest.mark.parametrize("yes", [True, False])
+def test_what_moved_is_shown_as_a_difference_and_the_comments_are_kept(init, monkeypatch, yes):
+    for module in ("init", "look"):
+        monkeypatch.setattr(f"phyllome_seat.cli.{module}.read_host", lambda *_, **__: two_seat_pc())
+    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: PTH123, SIM115 - nobody to ask
+    now = "# mine\n" + render_wish(two_seat_wish()).replace("seats:", "seats:  # ours", 1)
+    before = now.replace(LEFT_GPU, "0000:7f:00.0")
+    init.path.parent.mkdir()
+    init.path.write_text(before)
+
+    status, said, _ = init(*["--yes"] * yes)
+
+    assert f"is at {LEFT_GPU}" in said
+    (minus,) = (line for line in said.splitlines() if line.startswith("-  "))
+    (plus,) = (line for line in said.splitlines() if line.startswith("+  "))
+    assert "0000:7f:00.0" in minus and LEFT_GPU in plus
+    assert (status, init.path.read_text()) == ((0, now) if yes else (1, before))
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -158,6 +182,54 @@ def test_where_a_file_is_there_what_check_finds_comes_before_what_became_of_it(i
     lines = said.splitlines()
     assert lines[: len(findings)] == findings
     assert any("is where it says" in line for line in lines[len(findings) :])
+
+
+# ── what the host gives up, on a PC of which nobody is asked but for this ───────────────────────
+
+LAST_CARD = {
+    **dict.fromkeys(("left.keyboard", "left.mouse", "left.guest"), "none"),
+    "seats": "left",
+    "left.monitor": "1",
+}
+
+
+def settle(monkeypatch, typed="", **options):
+    """The seat file for a seat that is to have the card with the host's console."""
+    ours, theirs = pty.openpty()
+    os.write(ours, typed.encode())
+    with open(theirs) as terminal:  # noqa: PTH123 - a descriptor has no path
+        monkeypatch.setattr("sys.stdin", terminal)
+        text = ask(**options)
+    os.close(ours)
+    return text
+
+
+def ask(**options):
+    args = argparse.Namespace(**{"console": None, "yes": False, **options})
+    return render_wish(converse(args, two_seat_pc(), dict(LAST_CARD), None))
+
+
+def test_what_the_host_gives_up_is_said_asked_for_and_named_in_the_file(monkeypatch, capsys):
+    text = settle(monkeypatch, "yes\n")
+
+    said = capsys.readouterr().out
+    assert f"{HOST_GPU} (UHD Graphics 770), which shows the host's console" in said
+    assert said.index("shows the host's console") < said.index("Give these up?")
+    assert "  console: none\n  gives-up:\n" in text
+    assert f'    - function: {{pci: "{HOST_GPU}", id: "8086:a780"}}\n' in text
+
+
+def test_the_option_that_gives_the_console_up_names_it_in_the_file_too(monkeypatch, capsys):
+    text = settle(monkeypatch, console="none", yes=True)
+
+    assert "which shows the host's console" in capsys.readouterr().out
+    assert f'    - function: {{pci: "{HOST_GPU}", id: "8086:a780"}}\n' in text
+
+
+@pytest.mark.parametrize("options", [{"yes": True}, {"console": "keep"}, {}])
+def test_without_a_yes_to_just_that_nothing_is_given_up(monkeypatch, options):
+    with pytest.raises(AssignmentError, match="shows the host's console"):
+        settle(monkeypatch, "no\n", **options)
 
 
 # ── in a terminal ───────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ from phyllome_seat.model.address import PciId, UsbId
 from phyllome_seat.model.errors import ApplyError, UnknownDeviceError, UnknownSeatError
 from phyllome_seat.model.lend import NOTHING_SAID, Lending
 from phyllome_seat.model.seat import PortMatch, Seat, Wish
-from phyllome_seat.system import guests
+from phyllome_seat.system import guests_usb
 from phyllome_seat.system.guests import Libvirt
 from phyllome_seat.system.lending import lend, take_back
 from phyllome_seat.system.limit import NoAnswerError
@@ -87,7 +87,7 @@ class Desk:
 def machine(monkeypatch):
     machine = Machine("left", "right")
     monkeypatch.setitem(sys.modules, "libvirt", fake_libvirt(machine))
-    monkeypatch.setattr(guests, "_RETRIES_S", (0.0,))
+    monkeypatch.setattr(guests_usb, "_RETRIES_S", (0.0,))
     machine.start("left")
     machine.start("right")
     machine.plug("7", KEYBOARD)

@@ -4,12 +4,22 @@ import asyncio
 import errno
 import os
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
 
-from phyllome_seat.system import guests, listen
-from phyllome_seat.system.listen import Connected, Disconnected, FileEvent, GuestEvent, Listening
+from phyllome_seat.system import connection, listen
+from phyllome_seat.system.guests import Libvirt
+from phyllome_seat.system.limit import NoAnswerError
+from phyllome_seat.system.listen import (
+    Connected,
+    Disconnected,
+    FileEvent,
+    GuestEvent,
+    GuestFileEvent,
+    Listening,
+)
 from phyllome_seat.system.udev_events import LOST, UdevEvents
 from tests.system.fake_libvirt import FakeConnection, LibvirtError, fake_libvirt
 from tests.usb_machine import Machine
@@ -57,7 +67,7 @@ class Daemon:
 def daemon(monkeypatch):
     daemon = Daemon()
     monkeypatch.setitem(sys.modules, "libvirt", daemon.module)
-    monkeypatch.setattr(guests, "_loop", SimpleNamespace())  # no thread of libvirt's
+    monkeypatch.setattr(connection, "_loop", SimpleNamespace())  # no thread of libvirt's
     monkeypatch.setattr(listen, "_BACK_OFF_S", (0.02,))
     return daemon
 
@@ -171,3 +181,140 @@ def test_what_is_heard_after_the_end_disturbs_nobody(daemon):
 
     asyncio.run(run())
     daemon.go()
+
+
+def test_a_connection_is_let_go_and_made_again_and_its_end_is_no_loss(daemon, tmp_path):
+    async def run():
+        async with Listening("fake:///", guest_folders=[str(tmp_path)]) as listening:
+            first = (await next_of(listening, Connected)).libvirt
+            assert listening.may_rest
+            listening.ask()  # nothing to do
+            listening.rest(listening._libvirt)
+            daemon.closed()
+            assert not listening.may_rest
+            assert await listening.wait(0.1) == ()
+            listening.ask()
+            listening.ask()
+            assert (await next_of(listening, Connected)).libvirt is not first
+            assert await listening.wait(0.1) == ()
+
+    asyncio.run(run())
+
+
+def test_a_daemon_that_ended_while_it_was_let_go_is_tried_until_it_is_there(daemon, tmp_path):
+    async def run():
+        async with Listening("fake:///", guest_folders=[str(tmp_path)]) as listening:
+            await next_of(listening, Connected)
+            listening.rest(listening._libvirt)
+            daemon.is_there = False
+            listening.ask()
+            await next_of(listening, Disconnected)
+            daemon.is_there = True
+            await next_of(listening, Connected)
+
+    asyncio.run(run())
+
+
+def test_what_libvirt_writes_of_a_guest_is_heard_and_nothing_else_in_its_folder(daemon, tmp_path):
+    folder = tmp_path / "qemu"
+    folder.mkdir()
+
+    async def run():
+        async with Listening("fake:///", guest_folders=[str(folder)]) as listening:
+            await next_of(listening, Connected)
+            for name in ("driver.pid", "left.log", "left.xml.new"):
+                (folder / name).write_text("")
+            assert await listening.wait(0.1) == ()
+            (folder / "left.pid").write_text("1")
+            (folder / "left.xml.new").rename(folder / "left.xml")
+            heard = {await next_of(listening, GuestFileEvent)}
+            heard |= set(await listening.wait(0.1))
+            assert {GuestFileEvent(f"{folder}/left.{kind}") for kind in ("pid", "xml")} >= heard
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
+            while await listening.wait(0.1):
+                pass
+            assert not listening.may_rest
+
+    asyncio.run(run())
+
+
+def test_where_libvirt_writes_nowhere_that_is_known_it_is_not_let_go(daemon, tmp_path):
+    async def run():
+        for folders in ((), (str(tmp_path), f"{tmp_path}/none")):
+            async with Listening("fake:///", guest_folders=folders) as listening:
+                await next_of(listening, Connected)
+                assert not listening.may_rest
+
+    asyncio.run(run())
+
+
+def test_only_the_connection_that_there_is_can_be_let_go(daemon, tmp_path):
+    async def run():
+        async with Listening("fake:///", guest_folders=[str(tmp_path)]) as listening:
+            old = (await next_of(listening, Connected)).libvirt
+            daemon.go()
+            await next_of(listening, Disconnected)
+            assert not listening.rest(None)
+            daemon.is_there = True
+            new = (await next_of(listening, Connected)).libvirt
+            assert not listening.rest(old)
+            listening.ask()
+            assert await listening.wait(0.1) == ()
+            assert listening.rest(new)
+
+    asyncio.run(run())
+
+
+def test_a_daemon_that_hangs_while_it_is_let_go_is_closed_when_it_goes_on(
+    daemon, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(listen, "Libvirt", lambda uri, **how: Libvirt(uri, limit_s=0.1, **how))
+    go_on, closed, troubles = threading.Event(), threading.Event(), []
+
+    async def run():
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: troubles.append(what))
+        async with Listening("fake:///", guest_folders=[str(tmp_path)]) as listening:
+            libvirt = (await next_of(listening, Connected)).libvirt
+            libvirt._connection.close = lambda: closed.set() or 0
+            libvirt._callbacks[1:] = [lambda: go_on.wait(5)] * 3
+            assert listening.rest(libvirt)
+            await asyncio.sleep(0.3)
+            assert not closed.is_set()
+            go_on.set()
+            assert await asyncio.to_thread(closed.wait, 5)
+
+    asyncio.run(run())
+    assert troubles == []
+
+
+def test_a_connection_that_does_not_answer_is_closed_when_it_does(daemon):
+    closed = threading.Event()
+
+    async def run():
+        async with Listening("fake:///") as listening:
+            libvirt = (await next_of(listening, Connected)).libvirt
+            libvirt._connection.close = lambda: closed.set() or 0
+            listening.lost(libvirt, NoAnswerError("libvirt", "reading", 1.0))
+            await next_of(listening, Connected)
+            assert await asyncio.to_thread(closed.wait, 5)
+
+    asyncio.run(run())
+
+
+def test_the_folder_that_a_daemon_makes_when_it_is_first_asked_is_heard(daemon, tmp_path):
+    folder, connect = tmp_path / "qemu", daemon.module.open
+
+    def begin(uri):
+        folder.mkdir()
+        return connect(uri)
+
+    daemon.module.open = begin
+
+    async def run():
+        async with Listening("fake:///", guest_folders=[str(folder)]) as listening:
+            await next_of(listening, Connected)
+            assert listening.may_rest
+
+    asyncio.run(run())

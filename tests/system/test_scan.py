@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 from phyllome_seat.model.address import PciAddress
 from phyllome_seat.model.devices import Guest, Host
@@ -82,6 +83,20 @@ def test_libvirt_is_asked_only_when_told_to(tmp_path):
     assert scan(tree).guests is None
     assert scan(tree, guests=lambda: None).guests is None
     assert scan(tree, guests=lambda: (guest,)).guests == (guest,)
+
+
+def test_a_disk_image_that_is_gone_is_noted_of_a_guest_that_we_created(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "there.img").touch()
+    paths = ("/images/there.img", "/images/gone.img", "/nowhere/at-all.img")
+    disks = "".join(f"<disk type='file'><source file='{path}'/></disk>" for path in paths)
+    ours = Guest("ours", "u1", created=True, xml=f"<domain><devices>{disks}</devices></domain>")
+    theirs = replace(ours, name="theirs", uuid="u2", created=False)
+
+    found = scan(Sysfs(str(tmp_path)), guests=lambda: (ours, theirs)).guests
+
+    assert [guest.gone for guest in found] == [("/images/gone.img",), ()]
 
 
 def test_a_function_whose_unbind_hangs_is_not_waited_for(tmp_path):

@@ -70,6 +70,22 @@ def test_without_udev_the_bitmaps_tell(tmp_path):
     assert device.is_keyboard
 
 
+def test_of_one_that_was_read_before_what_may_change_is_read_again(tmp_path):
+    files = event(KEYBOARD, 5, udev="E:ID_INPUT=1\nE:ID_INPUT_KEY=1\n")
+    known = {}
+    tree = make_tree(tmp_path / "first", PLUGGED | files)
+    (first,) = read_inputs(tree, (), known)  # as what is plugged in may not be known yet
+    assert first.usb is None
+
+    files |= event(KEYBOARD, 5, name="Another", udev="E:ID_INPUT=1\nE:ID_SEAT=seat-left\n")
+    files |= event(KEYBOARD.replace("input9", "input11"), 6)
+    tree = make_tree(tmp_path / "then", PLUGGED | files)
+    again, other = read_inputs(tree, read_usb(tree)[0], known)
+    assert (again.name, again.kinds, again.seat) == (first.name, (), "seat-left")
+    assert again.usb == other.usb is not None
+    assert len(known) == 2
+
+
 def test_a_device_of_the_board_has_no_usb_place(tmp_path):
     board = "platform/i8042/serio0/input/input4"
 

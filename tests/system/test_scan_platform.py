@@ -95,6 +95,25 @@ def test_settings_are_found_in_every_folder_and_the_first_of_a_name_counts(tmp_p
     ]
 
 
+def test_lines_about_gvt_and_pci_stub_are_found_however_they_are_spelt(tmp_path):
+    tree = make_tree(
+        tmp_path,
+        {
+            "etc/modprobe.d/a.conf": "options i915 enable_gvt=1\noptions i915 enable_guc=3\n",
+            "etc/modprobe.d/b.conf": "options pci_stub ids=1:2\noptions pci-stub ids=1:2\n",
+            "etc/initramfs-tools/modules": "kvmgt\npci_stub ids=1:2\next4\n",
+        },
+    )
+
+    assert [(s.file.rpartition("/")[2], s.line) for s in read_platform(tree).settings] == [
+        ("a.conf", 1),
+        ("b.conf", 1),
+        ("b.conf", 2),
+        ("modules", 1),
+        ("modules", 2),
+    ]
+
+
 def test_the_lines_of_the_boot_loader_are_read_in_its_order(tmp_path):
     tree = make_tree(
         tmp_path,

@@ -8,29 +8,43 @@ import time
 
 import pytest
 
+from phyllome_seat.model.domain_xml import DomainXmlError
+from phyllome_seat.model.guest import parse_saved
 from phyllome_seat.model.lend import Lend, Lending
 from phyllome_seat.model.seat_file import render_wish
+from phyllome_seat.model.step import DetachUsb
+from phyllome_seat.model.value import replace
 from phyllome_seat.model.watch_event import (
     Attached,
     Detached,
     GuestStarted,
     GuestStopped,
+    LendEnded,
     LibvirtBack,
     LibvirtLost,
     Refused,
+    Renumbered,
     Restless,
     SeatFileRead,
+    Stayed,
     Trouble,
     UdevOverrun,
     Watching,
 )
-from phyllome_seat.system import watch
-from phyllome_seat.system.guests import GuestError, Libvirt
-from phyllome_seat.system.listen import Connected, Disconnected, FileEvent, GuestEvent
+from phyllome_seat.system import guests_now, hands, watch
+from phyllome_seat.system.connection import GuestError
+from phyllome_seat.system.guests import Libvirt
+from phyllome_seat.system.listen import (
+    Connected,
+    Disconnected,
+    FileEvent,
+    GuestEvent,
+    GuestFileEvent,
+)
 from phyllome_seat.system.state import LENDS
 from phyllome_seat.system.udev_events import LOST, UdevEvent
 from phyllome_seat.system.watch import Watch
-from tests.system.fake_libvirt import LibvirtError
+from tests.system.fake_libvirt import FakeDomain, LibvirtError
 from tests.system.test_lending import BUS, PAD, WISH, Desk, machine  # noqa: F401 - a fixture
 from tests.usb_machine import KEYBOARD, STICK, RefusedError
 
@@ -46,7 +60,7 @@ class Given:
 
     def __init__(self):
         self.heard, self.awake = [], asyncio.Event()
-        self.lost_connections = []
+        self.may_rest, self.rests = False, 0
 
     async def __aenter__(self):
         self.connect()
@@ -77,6 +91,16 @@ class Given:
 
     def lost(self, libvirt, why):
         self.hear(Disconnected(str(why)))
+
+    def rest(self, _):
+        self.may_rest = False
+        self.rests += 1
+        return True
+
+    def ask(self):
+        if self.rests and not self.may_rest:
+            self.may_rest = True
+            self.connect()
 
 
 class Watched:
@@ -151,6 +175,18 @@ def watching(story):
 
     test.__name__ = story.__name__
     return test
+
+
+def resting(story):
+    """Run a story that begins when libvirt is let go."""
+
+    async def rested(watched):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            await let_rest(watched, monkeypatch)
+            await story(watched)
+
+    rested.__name__ = story.__name__
+    return watching(rested)
 
 
 @watching
@@ -292,7 +328,7 @@ async def test_a_guest_that_cannot_be_read_delays_no_other(watched):
         return read_guest(self, uuid, **how)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watch, "_READ_S", 0.1)
+        patch.setattr(guests_now, "_READ_S", 0.1)
         patch.setattr(Libvirt, "read_guest", hang)
         watched.lifecycle("left", STARTED)
         watched.unplug("7")
@@ -318,7 +354,7 @@ async def test_a_guest_whose_late_answer_is_an_error_is_read_again(watched):
         return read_guest(self, uuid, **how)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watch, "_READ_S", 0.1)
+        patch.setattr(guests_now, "_READ_S", 0.1)
         patch.setattr(Libvirt, "read_guest", fail_late)
         watched.machine.stop("left")
         watched.lifecycle("left", STOPPED)
@@ -329,7 +365,7 @@ async def test_a_guest_whose_late_answer_is_an_error_is_read_again(watched):
 
 @watching
 async def test_a_connection_that_ended_without_a_word_is_made_anew(watched):
-    dead = watched.watch._libvirt._connection
+    dead = watched.watch._guests.libvirt._connection
     dead.isAlive = lambda: 0
     dead.lookupByUUIDString = dead.listAllDomains = ended
     watched.lifecycle("left", STARTED)
@@ -339,7 +375,7 @@ async def test_a_connection_that_ended_without_a_word_is_made_anew(watched):
 
 @watching
 async def test_a_guests_own_connection_that_ended_is_made_anew_for_the_next_try(watched):
-    for hand in watched.watch._hands.values():
+    for hand in watched.watch._hands.connections.values():
         hand._connection.isAlive = lambda: 0
         for domain in hand._domains.values():
             domain.XMLDesc = ended
@@ -389,6 +425,43 @@ async def test_a_guest_that_starts_gets_what_is_there_and_one_that_stops_is_told
 
 
 @watching
+async def test_a_guest_that_was_started_again_before_it_was_read_is_told_to_have_stopped(watched):
+    device = watched.machine.device("7")
+    with watched.desk.state.lock("the test"):
+        lend = Lend(device.port, device.id, device.serial, "right")
+        watched.desk.state.write_lending(Lending((lend,)))
+    watched.given.hear(FileEvent(f"{watched.desk.state.root}/{LENDS}"))
+    await watched.until(lambda: watched.machine.has("right") == {"7"})
+    watched.told.clear()
+    watched.machine.stop("right")
+    watched.machine.start("right")
+    watched.lifecycle("right", STARTED)
+    await watched.until(lambda: watched.machine.has("left") == {"7"})
+    assert watched.has(LendEnded)
+    said = [
+        type(event) for event in watched.told if isinstance(event, (GuestStopped, GuestStarted))
+    ]
+    assert said == [GuestStopped, GuestStarted]
+
+
+@watching
+async def test_a_saved_guest_is_told_what_was_plugged_in_again(watched):
+    watched.machine.save("left")
+    watched.lifecycle("left", STOPPED)
+    await watched.until(lambda: watched.has(GuestStopped))
+    watched.unplug("7")
+    watched.plug("7", KEYBOARD)
+    await watched.until(lambda: watched.has(Renumbered))
+
+    (had,) = parse_saved(watched.machine.domains["left"].saved)
+    assert had.usb_number == watched.machine.plugs["7"].number
+    watched.told.clear()
+    watched.event("bind", "7")
+    await watched.still()
+    assert not watched.has(Renumbered)
+
+
+@watching
 async def test_a_lost_event_costs_nothing_after_an_overrun(watched):
     watched.machine.unplug("7")
     watched.machine.plug("8", KEYBOARD)
@@ -431,6 +504,113 @@ async def test_a_new_seat_file_holds_at_once_and_a_broken_one_never(watched):
 
 
 @watching
+async def test_a_new_seat_file_in_which_two_seats_name_one_port_takes_nothing_from_either(watched):
+    left, right = WISH.seats
+    tied = replace(WISH, seats=(left, replace(right, usb=(*right.usb, *left.usb))))
+    watched.told.clear()
+    watched.file.write_text(render_wish(tied))
+    watched.given.hear(FileEvent(str(watched.file)))
+    await watched.until(lambda: watched.has(Trouble))
+
+    await watched.still()
+    assert watched.machine.has("left") == {"7"}
+    assert not watched.has(SeatFileRead) and not watched.has(Detached)
+    (trouble,) = (str(event) for event in watched.told if isinstance(event, Trouble))
+    assert "of seat right is another seat's too" in trouble and "still holds" in trouble
+
+
+@watching
+async def test_a_stick_that_is_mounted_while_a_step_before_it_drags_on_stays(watched):
+    pc, do_usb = watched.machine, Libvirt.do_usb
+
+    def drag(self, step, *known, **how):
+        if isinstance(step, DetachUsb):
+            pc.plugs["8"].is_mounted = True
+            watched.desk.lay_out()
+            time.sleep(0.4)
+        return do_usb(self, step, *known, **how)
+
+    with watched.desk.state.lock("the test"):
+        pc.plug("8", STICK)
+        watched.desk.lay_out()
+        device = pc.device("8")
+        lend = Lend(device.port, device.id, device.serial, "left")
+        watched.desk.state.write_lending(Lending((lend,)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Libvirt, "do_usb", drag)
+        pc.unplug("7")
+        watched.desk.lay_out()
+        watched.event("remove", "7")
+        watched.event("bind", "8")
+        await watched.until(lambda: watched.has(Detached))
+        await watched.until(lambda: watched.has(Stayed))
+    assert pc.has("left") == set()
+    assert pc.wrongs == []
+
+
+@watching
+async def test_a_lend_until_stop_goes_on_while_its_guest_does_not_answer(watched):
+    device = watched.machine.device("7")
+    with watched.desk.state.lock("the test"):
+        lend = Lend(device.port, device.id, device.serial, "right")
+        watched.desk.state.write_lending(Lending((lend,)))
+    watched.given.hear(FileEvent(f"{watched.desk.state.root}/{LENDS}"))
+    await watched.until(lambda: watched.machine.has("right") == {"7"})
+
+    read_guest, right = Libvirt.read_guest, watched.machine.domains["right"].uuid
+    answers = threading.Event()
+
+    def hang(self, uuid, **how):
+        if uuid == right:
+            answers.wait()
+        return read_guest(self, uuid, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guests_now, "_READ_S", 0.1)
+        patch.setattr(Libvirt, "read_guest", hang)
+        watched.told.clear()
+        watched.watch.reread()
+        await watched.still(0.5)
+        watched.watch._guests._told.clear()  # as after a start of the service
+        watched.watch.reread()
+        await watched.still(0.5)
+        assert not watched.has(LendEnded)
+        answers.set()
+        await watched.still(0.3)
+    assert watched.machine.has("right") == {"7"}
+    assert not watched.has(LendEnded) and not watched.has(Detached)
+
+
+@watching
+async def test_a_guest_that_cannot_be_read_at_all_keeps_nothing_from_the_others(watched):
+    read_guest, right = Libvirt.read_guest, watched.machine.domains["right"].uuid
+    asked = []
+
+    def fail(self, uuid, **how):
+        if uuid == right:
+            asked.append(uuid)
+            raise DomainXmlError("no domain at all")
+        return read_guest(self, uuid, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guests_now, "_AGAIN_S", 0.3)
+        patch.setattr(Libvirt, "read_guest", fail)
+        watched.told.clear()
+        watched.watch.reread()
+        watched.unplug("7")
+        await watched.until(lambda: not watched.machine.domains["left"].entries)
+        watched.plug("7", KEYBOARD)
+        await watched.until(lambda: watched.machine.has("left") == {"7"})
+        await watched.until(lambda: len(asked) > 2)
+    said = [str(event) for event in watched.told if isinstance(event, Trouble)]
+    assert len(said) == 1 and "no domain at all" in said[0]
+
+    watched.lifecycle("right", STARTED)
+    watched.plug("8", KEYBOARD)
+    await watched.until(lambda: watched.machine.has("right") == {"8"})
+
+
+@watching
 async def test_a_lend_by_the_command_is_carried_out_and_ends_in_time(watched):
     state = watched.desk.state
     device = watched.machine.device("9")
@@ -446,7 +626,7 @@ async def test_a_lend_by_the_command_is_carried_out_and_ends_in_time(watched):
 
 
 def test_a_refused_device_is_tried_again_and_then_given_up(tmp_path, machine, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(watch, "_RETRIES_S", (0.05, 0.05))
+    monkeypatch.setattr(hands, "_RETRIES_S", (0.05, 0.05))
     attach, tries = machine.attach, []
 
     def refuse(name, *rest):
@@ -476,7 +656,7 @@ def test_a_refused_device_is_tried_again_and_then_given_up(tmp_path, machine, mo
 
 
 def test_what_goes_while_it_is_attached_holds_up_no_other(tmp_path, machine, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("phyllome_seat.system.guests._RETRIES_S", (20.0, 20.0))
+    monkeypatch.setattr("phyllome_seat.system.guests_usb._RETRIES_S", (20.0, 20.0))
 
     async def run():
         async with Watched(Desk(tmp_path, machine)) as watched:
@@ -534,10 +714,10 @@ def test_a_guest_whose_step_hangs_is_not_read_before_that_ends(tmp_path, machine
             go_on.wait(5)
         attach(name, *rest)
 
-    def read_or_hang(self, uuid):
+    def read_or_hang(self, uuid, **how):
         if uuid == right:
             go_on.wait(5)
-        return read_guest(self, uuid)
+        return read_guest(self, uuid, **how)
 
     async def run():
         async with Watched(Desk(tmp_path, machine)) as watched:
@@ -562,7 +742,7 @@ def test_a_guest_that_does_not_answer_is_not_asked_for_the_rest_of_its_steps(
 ):
     from phyllome_seat.system.limit import NoAnswerError
 
-    monkeypatch.setattr(watch, "_RETRIES_S", (0.3, 0.3))
+    monkeypatch.setattr(hands, "_RETRIES_S", (0.3, 0.3))
     do_usb, asked = Libvirt.do_usb, []
 
     def hang(_, step, *_args, **_how):
@@ -687,3 +867,117 @@ def test_whatever_is_plugged_and_started_ends_right(tmp_path, machine, seed, mon
             await watched.until(is_right)
 
     asyncio.run(run())
+
+
+async def let_rest(watched, monkeypatch):
+    """Waits until connections are let go, as they are when nothing happens for a while."""
+    monkeypatch.setattr(watch, "_REST_S", 0.1)
+    watched.given.may_rest = True
+    watched.given.wake()
+    await watched.until(lambda: watched.given.rests == 1)
+    assert watched.watch._guests.libvirt is None
+    assert watched.watch._hands.connections == {}
+    monkeypatch.setattr(watch, "_REST_S", 60.0)
+    watched.told.clear()
+
+
+@resting
+async def test_what_is_plugged_in_while_libvirt_is_let_go_has_it_asked_again(watched):
+    watched.plug("8", KEYBOARD)
+    await watched.until(lambda: watched.machine.has("right") == {"8"})
+    await watched.until(lambda: watched.has(Attached))
+    await watched.still()
+    assert watched.watch._guests.libvirt is not None
+    assert [type(event) for event in watched.told] == [Attached]
+    watched.unplug("8")
+    await watched.until(lambda: not watched.machine.domains["right"].entries)
+
+
+@resting
+async def test_a_guest_that_starts_or_stops_while_libvirt_is_let_go_is_known_by_its_files(watched):
+    watched.machine.stop("left")
+    watched.given.hear(GuestFileEvent("/run/libvirt/qemu/left.pid"))
+    await watched.until(lambda: watched.has(GuestStopped))
+    watched.machine.start("left")
+    watched.lifecycle("left", STARTED)
+    await watched.until(lambda: watched.machine.has("left") == {"7"})
+
+
+@resting
+async def test_a_device_of_nobodys_leaves_libvirt_alone(watched):
+    watched.plug("9.4", PAD)
+    await watched.still(0.2)
+    assert watched.watch._guests.libvirt is None
+
+
+@watching
+async def test_where_all_guests_are_off_a_plug_asks_no_libvirt(watched):
+    for name in ("left", "right"):
+        watched.machine.stop(name)
+        watched.lifecycle(name, STOPPED)
+    await watched.until(lambda: watched.has(GuestStopped))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        await let_rest(watched, monkeypatch)
+        watched.unplug("7")
+        watched.plug("7", KEYBOARD)
+        await watched.still(0.2)
+    assert watched.watch._guests.libvirt is None
+    assert watched.told == []
+
+
+@resting
+async def test_a_reload_while_libvirt_is_let_go_reads_all_again(watched):
+    watched.machine.plug("8", KEYBOARD)
+    watched.desk.lay_out()
+    watched.watch.reread()
+    await watched.until(lambda: watched.machine.has("right") == {"8"})
+
+
+@watching
+async def test_what_happens_to_nobodys_devices_keeps_no_libvirt_awake(watched):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(watch, "_REST_S", 0.3)
+        watched.given.may_rest = True
+        watched.given.wake()
+        for _ in range(20):
+            watched.event("change", "9.4", product="45e/28e/100")
+            await watched.still(0.05)
+    assert watched.given.rests == 1
+
+
+@resting
+async def test_a_guest_that_libvirt_is_still_starting_is_not_given_anything_yet(watched):
+    watched.machine.stop("left")
+    watched.given.hear(GuestFileEvent("/run/libvirt/qemu/left.pid"))
+    await watched.until(lambda: watched.has(GuestStopped))
+    state = FakeDomain.state
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        watched.machine.start("left", "paused")
+        # paused, starting up: what libvirt says before QEMU has answered it
+        monkeypatch.setattr(
+            FakeDomain, "state", lambda own: (3, 11) if own.name() == "left" else state(own)
+        )
+        watched.lifecycle("left", STARTED)
+        await watched.still(0.3)
+        assert not watched.has(Attached)
+    watched.lifecycle("left", STARTED)
+    await watched.until(lambda: watched.has(Attached))
+
+
+def test_a_plain_loop_hears_the_same_and_can_be_left(tmp_path, machine, monkeypatch):  # noqa: F811
+    desk = Desk(tmp_path, machine)
+    desk.lay_out()
+    file = tmp_path / "seats.yaml"
+    file.write_text(render_wish(WISH))
+    monkeypatch.setattr(watch, "Listening", lambda *_, **__: Given())
+    monkeypatch.setattr(watch, "State", lambda _: desk.state)
+    monkeypatch.setattr(watch, "Sysfs", lambda _: desk.on["sysfs"])
+
+    told = []
+    for event in watch.watch_forever(str(file), uri="fake:///"):
+        told.append(event)
+        if isinstance(event, Watching):
+            break
+
+    assert any(isinstance(event, Attached) for event in told)
+    assert machine.has("left") == {"7"}

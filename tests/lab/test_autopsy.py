@@ -1,0 +1,40 @@
+"""What is taken for the emulator's fault: from registers as a guest's QEMU printed them."""
+
+import pytest
+
+from tests.lab.autopsy import SAMPLES, find_standing
+
+# QEMU 10.0 in a PC of QEMU 11.1, one thread for all processors: the guest waits for its run queue.
+STANDS = """\
+guest left
+CPU#0
+RAX=0000000000000001 RBX=ff17853756e36040 RCX=000000009c1b5efb RDX=0000000000000000
+RIP={place:016x} RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0
+"""
+WAITS = (
+    "guest right\nCPU#0\nRIP=ffffffff81d20acf RFL=00000246 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=1\n"
+)
+LOOP = 0xFFFFFFFF8F11E880
+
+
+def test_a_processor_that_waits_with_interrupts_off_for_seconds_stands_still():
+    samples = "".join(STANDS.format(place=LOOP - 2 * (i % 2)) + WAITS for i in range(SAMPLES))
+
+    assert find_standing(samples) == "processor 0 of guest left stands still at ffffffff8f11e880"
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        WAITS * SAMPLES,
+        WAITS.replace("HLT=1", "HLT=0") * SAMPLES,  # in a loop, but interrupts are on
+        STANDS.format(place=LOOP) * (SAMPLES - 1),  # not looked at for long enough
+        STANDS.format(place=LOOP) * (SAMPLES - 1) + STANDS.format(place=LOOP + 0x1000),
+        STANDS.format(place=0xE61C) * SAMPLES,  # firmware, whose own loops wait like that
+        STANDS.format(place=LOOP).replace("HLT=0", "HLT=1") * SAMPLES,  # off for good: `halt`
+        "error: Domain is not running\n",
+        "",
+    ],
+)
+def test_whatever_goes_on_or_sleeps_is_no_fault_of_the_emulators(samples):
+    assert find_standing(samples) == ""
