@@ -105,9 +105,11 @@ def _follow(args: argparse.Namespace, host: Host, path: Path, old: str) -> int:
     """Offer the seat file with new places for what moved."""
     from phyllome_seat.model.remap import edit_text, remap
     from phyllome_seat.model.seat_file import parse_wish
+    from phyllome_seat.model.seen import parse_seen
+    from phyllome_seat.system.state import State
 
     wish = parse_wish(old, str(path))
-    found = remap(wish, host)
+    found = remap(wish, host, parse_seen(State("/").read_seen()))
     for sentence in (*found.reasons, *found.left):
         print(sentence)
     if not found.edits:

@@ -1,6 +1,7 @@
 """A seat file whose hardware moved: where what it names is now, as the same wish with new places.
 
-What is named by place *and* identity is followed by its identity, a card first by its monitor.
+What is named by place *and* identity is followed by its identity, a card first by its monitor; of
+twins each by what was plugged into it, as it was seen when seats were last applied.
 The result is a proposal, with a reason for each change, that a person reads as a diff; what cannot
 be told stays as it was and is said.
 """
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     Place = tuple[PciAddress, PciId]
+    _Thing = tuple[str, str | None]
+
+
+_NOTHING_SEEN = Host()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,9 @@ class Remap:
     left: tuple[str, ...]
 
 
-def remap(wish: Wish, host: Host) -> Remap:
-    """Return `wish` with what moved at its new place on `host`."""
-    moves = _Moves(host, wish)
+def remap(wish: Wish, host: Host, seen: Host = _NOTHING_SEEN) -> Remap:
+    """Return `wish` with what moved at its new place on `host`; `seen` is what was seen before."""
+    moves = _Moves(host, wish, seen)
     seats = tuple(_move_seat(host, seat, moves) for seat in wish.seats)
     gives_up = tuple(_move_usb(match, moves) for match in wish.gives_up)
     moved = replace(wish, seats=seats, gives_up=gives_up)
@@ -80,29 +85,65 @@ def edit_text(text: str, found: Remap) -> str | None:
 class _Moves:
     """Where each named function is now, and what that changes in the file."""
 
-    def __init__(self, host: Host, wish: Wish) -> None:
-        self._host = host
+    def __init__(self, host: Host, wish: Wish, seen: Host) -> None:
+        self._host, self._seen = host, seen
         self.edits: list[Edit] = []
         self.reasons: list[str] = []
         self.to: dict[Place, PciDevice] = {}
-        for place in dict.fromkeys(_places(wish)):
+        places = tuple(dict.fromkeys(_places(wish)))
+        for place in places:
             here = host.by_address.get(place[0])
             if here and place[1].matches(here.id):
                 self.to[place] = here
-        taken = {device.address for device in self.to.values()}
-        gone = [place for place in dict.fromkeys(_places(wish)) if place not in self.to]
-        for identity in dict.fromkeys(identity for _, identity in gone):
-            self._follow([p for p in gone if p[1] == identity], taken)
+        for identity in dict.fromkeys(place[1] for place in places if place not in self.to):
+            same = [place for place in places if place[1] == identity]
+            self._recognise(same)
+            taken = {self.to[place].address for place in same if place in self.to}
+            self._follow([place for place in same if place not in self.to], taken)
+
+    def _recognise(self, places: list[Place]) -> None:
+        """Note where functions of one identity are now by what was plugged into them.
+
+        Once one of them has moved, another of its kind may be where it was.
+        """
+        found: dict[Place, tuple[PciDevice, str]] = {}
+        for place in places:
+            had = self._seen_at(place)
+            both = {d.address: had.keys() & _things(self._host, d) for d in self._twins(place[1])}
+            most = max(map(len, both.values()), default=0)
+            best = [address for address, things in both.items() if len(things) == most]
+            if most and len(best) == 1:
+                things = sorted(had[thing] for thing in both[best[0]])
+                found[place] = self._host.by_address[best[0]], things[0]
+        at = [device.address for device, _ in found.values()]
+        found = {place: f for place, f in found.items() if at.count(f[0].address) == 1}
+        known = {device.address for device, _ in found.values()}
+        for place in places:
+            if place in self.to and self.to[place].address in known:
+                del self.to[place]  # that is another's
+        for place, (device, thing) in found.items():
+            self.to[place] = device
+            if device.address != place[0]:
+                self.reasons.append(f"{thing}, last seen on {place[0]}, is on {label(device)} now")
+
+    def _seen_at(self, place: Place) -> dict[_Thing, str]:
+        then = self._seen.by_address.get(place[0])
+        return _things(self._seen, then) if then and place[1].matches(then.id) else {}
+
+    def _twins(self, identity: PciId) -> list[PciDevice]:
+        return [device for device in self._host.pci if identity.matches(device.id)]
 
     def _follow(self, places: list[Place], taken: set[PciAddress]) -> None:
         """Note where functions of one identity are now: the only one, or as many in one order."""
+        if not places:
+            return
         identity = places[0][1]
-        free = [d for d in self._host.pci if identity.matches(d.id) and d.address not in taken]
+        twins = self._twins(identity)
+        free = [device for device in twins if device.address not in taken]
         if len(free) != len(places):
             return
         # Twins may have changed places among themselves: a bus more moves all that come after it.
-        twins = sum(identity.matches(device.id) for device in self._host.pci)
-        doubt = ", if no twin took its place: check it by `identify`" if twins > 1 else ""
+        doubt = ", if no twin took its place: check it by `identify`" if len(twins) > 1 else ""
         for place, device in zip(sorted(places), sorted(free, key=_address), strict=True):
             self.to[place] = device
             self.reasons.append(f"{place[0]} ({identity}) is at {label(device)} now{doubt}")
@@ -117,6 +158,20 @@ class _Moves:
 
 def _address(device: PciDevice) -> PciAddress:
     return device.address
+
+
+def _things(host: Host, function: PciDevice) -> dict[_Thing, str]:
+    """Return what is seen on a function, by what tells it from others: devices and monitors."""
+    things: dict[_Thing, str] = {}
+    for device in host.usb:
+        if device.port and device.port.controller == function.address and not device.remembered:
+            serial = f" (serial {device.serial})" if device.serial else ""
+            things[str(device.id), device.serial] = f"{device.name}{serial}"
+    for connector in host.connectors:
+        monitor = connector.monitor
+        if connector.gpu == function.address and monitor and not connector.remembered:
+            things[str(monitor.maker), str(monitor)] = name_monitor(monitor)
+    return things
 
 
 def _places(wish: Wish) -> Iterator[Place]:

@@ -203,7 +203,8 @@ def test_a_disk_more_moves_the_cards_and_the_refusal_says_where_to(story):
         lambda old: proposed[next(part for part in parts if before[part] == old[0])],
         SEATS,
     )
-    pc.put(demo.SEAT_FILE, corrected)
+    story.command("init", "--yes")
+    assert pc.get(demo.SEAT_FILE).decode() == corrected
     story.command("apply")
     story.start(LEFT, RIGHT)
     story.type_and_see()

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from phyllome_seat.model.address import UsbId
+from phyllome_seat.model.devices import Host
 from phyllome_seat.model.edid import Monitor
 from phyllome_seat.model.remap import edit_text, remap
 from phyllome_seat.model.seat_file import parse_wish, render_wish
+from phyllome_seat.model.seen import remember
 from tests.model.hosts import (
     LEFT_GPU,
     LEFT_USB,
@@ -69,6 +72,55 @@ def test_twin_controllers_that_both_moved_keep_their_order_and_it_is_said():
     assert [str(seat.usb[0].address) for seat in found.wish.seats] == list(places.values())
     assert all("if no twin took its place" in reason for reason in found.reasons)
     assert "# ours\n" in edit_text(TEXT, found)
+
+
+def test_twins_that_a_bus_more_moved_on_are_told_by_what_was_plugged_into_them():
+    seen = remember(Host(), two_seat_pc())
+    shifted = moved(two_seat_pc(), {LEFT_USB: RIGHT_USB, RIGHT_USB: "0000:0b:00.0"})
+
+    by_place = remap(WISH, shifted)
+    found = remap(WISH, shifted, seen)
+
+    assert str(by_place.wish.seats[0].usb[0].address) != RIGHT_USB  # which cannot know
+    assert [str(seat.usb[0].address) for seat in found.wish.seats] == [RIGHT_USB, "0000:0b:00.0"]
+    assert f"last seen on {LEFT_USB}, is on {RIGHT_USB}" in found.reasons[0]
+    assert f"last seen on {RIGHT_USB}, is on 0000:0b:00.0" in found.reasons[1]
+    assert found.left == ()
+
+
+def test_what_hands_plugged_into_the_others_controller_moves_no_controller():
+    host = two_seat_pc()
+    seen = remember(Host(), host)
+    other = {address(LEFT_USB): address(RIGHT_USB), address(RIGHT_USB): address(LEFT_USB)}
+    swapped = replace(
+        host,
+        usb=tuple(
+            replace(d, port=replace(d.port, controller=other.get(d.port.controller)))
+            if d.port and d.port.controller in other
+            else d
+            for d in host.usb
+        ),
+    )
+
+    assert remap(WISH, swapped, seen).edits == ()
+
+
+def test_twins_with_nothing_to_tell_them_apart_keep_their_order():
+    host = two_seat_pc()
+    twins = replace(
+        host,
+        usb=tuple(
+            replace(d, id=UsbId.parse("0627:0001"), serial=None)
+            for d in host.usb
+            if str(d.port and d.port.controller) in (LEFT_USB, RIGHT_USB)
+        ),
+    )
+    places = {LEFT_USB: "0000:0a:00.0", RIGHT_USB: "0000:0b:00.0"}
+
+    found = remap(WISH, moved(twins, places), remember(Host(), twins))
+
+    assert [str(seat.usb[0].address) for seat in found.wish.seats] == list(places.values())
+    assert all("if no twin took its place" in reason for reason in found.reasons)
 
 
 def test_one_twin_that_moved_is_not_taken_for_the_other_that_stayed():
