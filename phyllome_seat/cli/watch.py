@@ -39,7 +39,7 @@ async def _watch(watch: Watch) -> None:
     assert own is not None
     loop.add_signal_handler(signal.SIGTERM, own.cancel)
     loop.add_signal_handler(signal.SIGHUP, watch.reread)
-    alive = loop.create_task(_say_alive(find_watchdog_s()))
+    alive = loop.create_task(_say_alive(watch, find_watchdog_s()))
     try:
         async for event in watch:
             say(str(event))
@@ -50,12 +50,14 @@ async def _watch(watch: Watch) -> None:
         alive.cancel()
 
 
-async def _say_alive(every_s: float | None) -> None:
+async def _say_alive(watch: Watch, every_s: float | None) -> None:
+    """Tell systemd so, for ever; not while a comparison does not end: systemd then begins anew."""
     from phyllome_seat.system.service import notify
 
     while every_s is not None:
         await asyncio.sleep(every_s)
-        notify("WATCHDOG=1")
+        if not watch.is_stuck:
+            notify("WATCHDOG=1")
 
 
 def _set_up(args: argparse.Namespace) -> int:

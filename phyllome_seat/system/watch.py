@@ -71,6 +71,7 @@ _LEAST_S, _BUSY_LEAST_S = 0.2, 1.0
 _LOCK_S, _LOCKED_S = 10.0, 1.0  # to wait for the lock, and then not to
 _TROUBLE_S = 30.0  # until a comparison that failed is tried again
 _REST_S = 20.0  # in which nothing happens, until connections are let go
+_STUCK_S = 180.0  # a comparison is bounded, but for a device that does not answer the kernel
 
 
 class NoSeatFileError(PhyllomeSeatError):
@@ -123,6 +124,7 @@ class Watch:
         self._again_s: float | None = None  # by a clock that nobody sets: time.monotonic
         self._rest_s: float | None = None  # the same
         self._rounds = 0  # comparisons since anything was heard or done
+        self._comparing_s: float | None = None  # since when, by the same clock
         self._is_lost = False
         self._says: deque[WatchEvent] = deque()
         self._guests = GuestsNow(self._says.append, self._look_again)
@@ -137,6 +139,12 @@ class Watch:
         self._is_reread = True
         if self._listening is not None:
             self._listening.wake()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a comparison goes on for minutes, with the lock that others wait for."""
+        since_s = self._comparing_s
+        return since_s is not None and time.monotonic() - since_s > _STUCK_S
 
     def _reread(self) -> None:
         """Do what `reread` asked for, when nobody is looking."""
@@ -310,6 +318,7 @@ class Watch:
     async def _compare(self, listening: Listening) -> None:
         """Look, compare, and begin what is to be done, under the lock."""
         self._is_due, self._again_s = False, None
+        self._comparing_s = time.monotonic()
         libvirt = self._guests.libvirt
         try:
             if self._lock is None:
@@ -332,6 +341,8 @@ class Watch:
         else:
             self._trouble = ""
             self._begin(result)
+        finally:
+            self._comparing_s = None
         if not self._hands.busy:
             self._let_go()
 

@@ -224,12 +224,14 @@ def test_what_the_host_needs_is_refused_with_mount_point_and_route(pc):
     disk_usb, vault, lan_usb, lan = map(pc.address, ("disk-usb", "vault", "lan-usb", "lan"))
     root = pc.address("system")
     pc.script(f"set -- {lan}\n{BRIDGE}{VAULT}udevadm settle\n", timeout_s=120)
-    lines = pc.run(f"lspci -n -s {root}; lspci -n -s {lan}").stdout.splitlines()
+    each = "; ".join(f"lspci -n -s {one}" for one in (root, lan, vault))
+    lines = pc.run(each).stdout.splitlines()
     ids = [line.split()[2] for line in lines]
     files = {
         "root": seats(left={"usb": [controller(root, ids[0])]}),
         "root-as-card": seats("none", left=gpu(root, ids[0])),
         "lan": seats(left={"usb": [controller(lan, ids[1])]}),
+        "vault": seats(left={"usb": [controller(vault, ids[2])]}),
         "beside-lan": seats(left={"usb": [controller(lan_usb)]}),
         "beside-vault": seats(left={"usb": [controller(disk_usb)]}),
         "beside-vault-none": seats("none", left={"usb": [controller(disk_usb)]}),
@@ -240,6 +242,8 @@ def test_what_the_host_needs_is_refused_with_mount_point_and_route(pc):
     assert f"{root} (" in answers["root"].about(" is no USB controller but holds / (ext4 on ")
     assert f"{root} (" in answers["root-as-card"].about(" is no GPU but holds / (ext4 on ")
     assert f"{lan} (" in answers["lan"].about(" but carries the default route (br0): name one of ")
+    said = " is no USB controller but holds /srv/vault (ext4 on vg-srv"  # LVM on LUKS, by its name
+    assert f"{vault} (" in answers["vault"].about(said)
     route = answers["beside-lan"].about("carries the default route (br0) (/proc/net/route)")
     assert addresses(route) == {lan_usb, lan}
     assert "the host needs that, so both stay" in answers["beside-lan"].said

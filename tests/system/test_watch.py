@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 
 import pytest
 
+from phyllome_seat.cli.watch import _say_alive
 from phyllome_seat.model.domain_xml import DomainXmlError
 from phyllome_seat.model.guest import parse_saved
 from phyllome_seat.model.lend import Lend, Lending
@@ -49,6 +51,7 @@ from tests.system.test_lending import BUS, PAD, WISH, Desk, machine  # noqa: F40
 from tests.usb_machine import KEYBOARD, STICK, RefusedError
 
 STARTED, STOPPED = 2, 5
+DGRAM = socket.SOCK_DGRAM
 
 
 def ended(*_):
@@ -210,6 +213,33 @@ async def test_what_was_done_is_told_before_the_next_look(watched):
     watched.plug("8", KEYBOARD)
     await watched.until(lambda: watched.machine.has("right") == {"8"})
     await watched.until(lambda: watched.has(Attached), limit_s=0.8)
+
+
+@watching
+async def test_systemd_is_not_told_that_it_lives_while_a_comparison_does_not_end(watched):
+    look, answers = watched.watch._look, threading.Event()
+
+    def look_for_long(*what):
+        answers.wait(5.0)
+        return look(*what)
+
+    where = str(watched.desk.root / "notify")
+    with pytest.MonkeyPatch.context() as monkeypatch, socket.socket(socket.AF_UNIX, DGRAM) as hears:
+        hears.bind(where)
+        hears.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", where)
+        monkeypatch.setattr(watch, "_STUCK_S", 0.1)
+        monkeypatch.setattr(watched.watch, "_look", look_for_long)
+        watched.unplug("7")
+        await watched.until(lambda: watched.watch.is_stuck)
+        alive = asyncio.create_task(_say_alive(watched.watch, 0.01))
+        await watched.still()
+        with pytest.raises(BlockingIOError):
+            hears.recv(100)
+        answers.set()
+        said = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(hears, 100), 5.0)
+        alive.cancel()
+    assert said == b"WATCHDOG=1"
 
 
 @watching
