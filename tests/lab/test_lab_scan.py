@@ -38,10 +38,22 @@ def functions(host, address):
     return {d.address.function: d for d in host.functions_of(PciAddress.parse(address))}
 
 
-def test_udevs_database_is_read_as_udev_reads_it(pc):
-    exported = parse_export(pc.run("udevadm info --export-db").stdout)
+def read_both(pc):
+    """Return the database as udev exports it and as we read it, while it stood still."""
     pc.put("/root/read_udev.py", READ_UDEV.encode())
-    entries = json.loads(pc.run("/opt/phyllome-seat/bin/python /root/read_udev.py").stdout)
+    after = entries = ""
+    for _ in range(10):
+        before = after
+        after = pc.run("udevadm settle; udevadm info --export-db").stdout
+        if before == after:
+            return after, json.loads(entries)
+        entries = pc.run("/opt/phyllome-seat/bin/python /root/read_udev.py").stdout
+    raise AssertionError("udev's database does not stand still")
+
+
+def test_udevs_database_is_read_as_udev_reads_it(pc):
+    text, entries = read_both(pc)
+    exported = parse_export(text)
     compared = 0
 
     for name, device in exported.items():
