@@ -2,7 +2,8 @@
 
 ``kill.py count COMMAND`` runs it whole and prints how often, at most, one of its processes makes
 each of the calls below, as JSON. ``kill.py at CALL N COMMAND`` kills the process that first
-comes to its Nth such call, before the kernel does it, and prints the command's exit status.
+comes to its Nth such call, before the kernel does it, and prints the command's exit status and
+``killed``, or ``whole`` where nothing came there.
 
 What strace(1) does with ``--inject=CALL:signal=KILL:when=N``, and much quicker: strace stops a
 process at every call, 35 s for a command that takes 4 on an emulated processor; with a filter
@@ -80,10 +81,11 @@ def filter_calls(numbers: list[int]) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def trace(argv: list[str], numbers: list[int], kill_at: int = 0) -> tuple[int, dict[int, Counter]]:
-    """Return the command's status, and how often each process or thread came to each call.
-
-    The first that comes to its `kill_at`-th is killed there.
+def trace(
+    argv: list[str], numbers: list[int], kill_at: int = 0
+) -> tuple[int, dict[int, Counter], bool]:
+    """Return the command's status, how often each process or thread came to each call, and whether
+    one was killed: the first that comes to its `kill_at`-th is.
     """
     own = os.fork()
     if own == 0:
@@ -95,12 +97,12 @@ def trace(argv: list[str], numbers: list[int], kill_at: int = 0) -> tuple[int, d
     ptrace(SETOPTIONS, own, FORK | VFORK | CLONE | EXEC | SECCOMP | EXITKILL)
     ptrace(CONT, own)
     made: dict[int, Counter] = defaultdict(Counter)
-    known, status, message = {own}, 0, ctypes.c_ulong()
+    known, status, message, was_killed = {own}, 0, ctypes.c_ulong(), False
     while True:
         try:
             pid, state = os.waitpid(-1, WALL)
         except ChildProcessError:
-            return os.waitstatus_to_exitcode(status), made
+            return os.waitstatus_to_exitcode(status), made, was_killed
         if not os.WIFSTOPPED(state):
             status = state if pid == own else status
             continue
@@ -109,8 +111,8 @@ def trace(argv: list[str], numbers: list[int], kill_at: int = 0) -> tuple[int, d
             if state >> 16 == EVENT_SECCOMP:
                 ptrace(GETEVENTMSG, pid, ctypes.addressof(message))
                 made[pid][message.value] += 1
-                if made[pid][message.value] == kill_at:
-                    kill_at = 0
+                if made[pid][message.value] == kill_at and not was_killed:
+                    was_killed = True
                     os.kill(pid, signal.SIGKILL)
                     continue
             elif state >> 16 == 0 and pid in known:
@@ -121,7 +123,7 @@ def trace(argv: list[str], numbers: list[int], kill_at: int = 0) -> tuple[int, d
 
 def count(command: str) -> dict[str, int]:
     """Return the most calls of each kind that one process made."""
-    status, made = trace(["phyllome-seat", command], list(CALLS.values()))
+    status, made, _ = trace(["phyllome-seat", command], list(CALLS.values()))
     assert status == 0, status
     most: Counter = Counter()
     for calls in made.values():
@@ -129,9 +131,10 @@ def count(command: str) -> dict[str, int]:
     return {NAMES[number]: times for number, times in most.items()}
 
 
-def kill_at(call: str, number: str, command: str) -> int:
-    """Return the status of the command, one of whose processes was killed."""
-    return trace(["phyllome-seat", command], [CALLS[call]], int(number))[0]
+def kill_at(call: str, number: str, command: str) -> str:
+    """Return the status of the command, and whether one of its processes was killed."""
+    status, _, was_killed = trace(["phyllome-seat", command], [CALLS[call]], int(number))
+    return f"{status} {'killed' if was_killed else 'whole'}"
 
 
 if __name__ == "__main__":

@@ -57,9 +57,9 @@ def survive(machine, applies, reverts):
             (at_revert, "revert", "before"),
         ):
             if point:
-                status, said = kill(machine, "at", *point, command)
-                deaths += status != "0"
-                print(f"{command} killed at {point[1]} {point[0]}: status {status}", flush=True)
+                ended, said = kill(machine, "at", *point, command)
+                deaths += ended.endswith(" killed")
+                print(f"{command} at {point[1]} {point[0]}: status {ended}", flush=True)
             said = machine.command(command)
             if end == "before":
                 machine.wait_monitors()
