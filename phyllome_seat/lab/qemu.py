@@ -209,7 +209,7 @@ def usb_properties(pc: Description, controller: str, thing: UsbThing) -> dict[st
     if thing.kind is UsbKind.STORAGE:
         properties["drive"] = thing.id
     if thing.kind is UsbKind.SERIAL:
-        properties["chardev"] = "nowhere"
+        properties["chardev"] = "nowhere"  # open, as `null` is not: usb-serial shows itself then
     return properties
 
 
@@ -258,7 +258,7 @@ def _sockets(directory: Path) -> Iterator[str]:
     yield from ("-chardev", f"file,id=console,path={directory / 'serial.log'},append=on")
     yield from ("-serial", "chardev:console")
     yield from ("-chardev", socket("shell"), "-serial", "chardev:shell")
-    yield from ("-chardev", socket("agent"), "-chardev", "null,id=nowhere")
+    yield from ("-chardev", socket("agent"), "-chardev", "file,id=nowhere,path=/dev/null")
     yield from ("-device", f"virtio-serial-pci,bus=pcie.0,addr={_AGENT_SLOT:#x}")
     yield from ("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0")
     yield from ("-device", f"virtio-rng-pci,bus=pcie.0,addr={_RANDOM_SLOT:#x}")
