@@ -16,6 +16,10 @@ from phyllome_seat.model.domain_xml import ALIAS_PREFIX
 from phyllome_seat.model.errors import AddressError
 from phyllome_seat.model.value import dataclass
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 def render_usb(device: UsbDevice, alias: str, bus: int | None = None) -> str:
     """Return the device by identity and by the number it has at this moment, for a bus of the guest
@@ -118,3 +122,18 @@ def why_not(device: UsbDevice) -> str | None:
     if device.remembered:
         return "is not plugged in now"
     return "is a hub: what is behind it is attached, not the hub" if device.is_hub else None
+
+
+def find_left_behind(
+    guest: Guest, usb: Iterable[UsbDevice], guests: Iterable[Guest]
+) -> tuple[UsbDevice, ...]:
+    """Return what we had given to a guest that has ended since, and none of these guests has."""
+    ours = [hostdev for hostdev in guest.hostdevs if hostdev.live and parse_alias(hostdev.alias)]
+    running = [other for other in guests if other.is_running]
+    return tuple(
+        device
+        for device in usb
+        if not device.remembered
+        and any(is_entry_of(hostdev, device) for hostdev in ours)
+        and not any(has_usb(other, device) for other in running)
+    )

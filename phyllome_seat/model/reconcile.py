@@ -350,6 +350,8 @@ class _Comparison:
         is_whole = device.port and device.port.controller in self.assignment.addresses
         if device.is_hub or is_whole or self._is_released(device):
             return
+        if device.port and self._reason(device.port) is not None:
+            return  # to ask for it would be refused
         way = f"`phyllome-seat attach {device.port or device.sysname} SEAT` lends it to one"
         self.kept.append(Kept(device, "", "ask", f"is in no seat's place: {way}"))
 

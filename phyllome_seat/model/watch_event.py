@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from phyllome_seat.model.devices import UsbDevice
 from phyllome_seat.model.lend import Lend
 from phyllome_seat.model.reconcile import Kept
 from phyllome_seat.model.step import AttachUsb, DetachUsb, RenumberSaved, UsbStep
@@ -74,6 +75,18 @@ class Stayed:
 
     def __str__(self) -> str:
         return str(self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """A device that a guest whose QEMU was killed had kept from the host's drivers."""
+
+    device: UsbDevice
+    guest: str
+
+    def __str__(self) -> str:
+        where = f"{self.device.port or self.device.sysname} ({self.device.name})"
+        return f"{where} is the host's again: guest {self.guest} left it without a driver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +189,7 @@ WatchEvent = (
     | Renumbered
     | Refused
     | Stayed
+    | GivenBack
     | LendEnded
     | Restless
     | GuestStarted

@@ -44,6 +44,7 @@ class GuestsNow:
         self._broken: dict[str, str] = {}  # those that libvirt has, and cannot or will not tell
         self.again_s: float | None = None  # when they are asked for again, by time.monotonic
         self._told: dict[str, Guest] = {}
+        self.ended: list[Guest] = []  # those with a seat, as they were, for who takes them out
         self._say, self._due = say, due
 
     @property
@@ -152,5 +153,6 @@ class GuestsNow:
             if ran and (is_another or not runs):
                 state = "shut off" if is_another else now.state if now else "gone"
                 self._say(GuestStopped(guest.name, guest.seat, state))
+                self.ended += [was] if was else []
             if runs and (is_another or not ran):
                 self._say(GuestStarted(guest.name, guest.seat))

@@ -11,22 +11,25 @@ from functools import partial
 
 from phyllome_seat.model.assign import assign
 from phyllome_seat.model.errors import ApplyError, AssignmentError, UnknownSeatError
+from phyllome_seat.model.guest_usb import find_left_behind
 from phyllome_seat.model.lend import NOTHING_SAID
 from phyllome_seat.model.plan import find_left, plan, plan_revert
 from phyllome_seat.model.reconcile import why_not_restored
 from phyllome_seat.model.step import ArmReturn, AttachUsb
 from phyllome_seat.system.apply import apply, prepare
+from phyllome_seat.system.give_back import give_back
 from phyllome_seat.system.scan import scan
+from phyllome_seat.system.scan_usb import read_usb
 from phyllome_seat.system.settle_usb import settle_usb
 from phyllome_seat.system.state import State
 from phyllome_seat.system.sysfs import Sysfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from phyllome_seat.model.assignment import Assignment
-    from phyllome_seat.model.devices import Host
+    from phyllome_seat.model.devices import Guest, Host
     from phyllome_seat.model.seat import Seat, Wish
     from phyllome_seat.model.step import Step
     from phyllome_seat.system.guests import Libvirt
@@ -227,11 +230,22 @@ def stop_seats(
     seats = chosen(wish, names)
     with connect(uri) as connected:
         libvirt = needed(connected)
-        running = {guest.name for guest in libvirt.read_guests() if guest.is_running}
+        running = {guest.name: guest for guest in libvirt.read_guests() if guest.is_running}
         wanted = [(f"seat {s.name}", s.guest_name) for s in seats if s.guest_name in running]
         if not wanted:
             say("nothing to do: no guest of these seats runs")
-        return _stop(libvirt, wanted, timeout_s, force, say)
+        still = _stop(libvirt, wanted, timeout_s, force, say)
+        stopped = [running.pop(name) for seat, name in wanted if name and seat not in still]
+        _give_back(stopped, running.values())
+        return still
+
+
+def _give_back(stopped: Iterable[Guest], running: Collection[Guest]) -> None:
+    """Have the host's drivers take what guests left that did not end by themselves."""
+    usb, _ = read_usb(sysfs := Sysfs("/"))
+    for guest in stopped:
+        for device in find_left_behind(guest, usb, running):
+            give_back(device, sysfs)
 
 
 def _stop(

@@ -15,9 +15,11 @@ import asyncio
 import os
 import time
 from collections import deque
+from functools import partial
 
 from phyllome_seat.model.assign_usb import assign_usb, find_ties
 from phyllome_seat.model.errors import LockedError, PhyllomeSeatError
+from phyllome_seat.model.guest_usb import find_left_behind
 from phyllome_seat.model.interest import Interest
 from phyllome_seat.model.reconcile import reconcile
 from phyllome_seat.model.seat import Wish
@@ -25,6 +27,7 @@ from phyllome_seat.model.seat_file import parse_wish
 from phyllome_seat.model.step import find_going
 from phyllome_seat.model.value import replace
 from phyllome_seat.model.watch_event import (
+    GivenBack,
     LendEnded,
     LibvirtBack,
     LibvirtLost,
@@ -35,8 +38,10 @@ from phyllome_seat.model.watch_event import (
     UdevOverrun,
     Watching,
 )
+from phyllome_seat.system.apart import apart
 from phyllome_seat.system.connection import NoLibvirtError
 from phyllome_seat.system.files import read_file
+from phyllome_seat.system.give_back import give_back
 from phyllome_seat.system.guests_now import GuestsNow
 from phyllome_seat.system.hands import Hands
 from phyllome_seat.system.limit import NoAnswerError
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
 
     from phyllome_seat.model.assignment import Assignment
+    from phyllome_seat.model.devices import Host, UsbDevice
     from phyllome_seat.model.reconcile import Reconciled
     from phyllome_seat.model.watch_event import WatchEvent
     from phyllome_seat.system.listen import Heard
@@ -124,6 +130,8 @@ class Watch:
         self._again_s: float | None = None  # by a clock that nobody sets: time.monotonic
         self._rest_s: float | None = None  # the same
         self._rounds = 0  # comparisons since anything was heard or done
+        self._left_behind: tuple[tuple[UsbDevice, str], ...] = ()
+        self._giving: set[asyncio.Task[None]] = set()
         self._comparing_s: float | None = None  # since when, by the same clock
         self._is_lost = False
         self._says: deque[WatchEvent] = deque()
@@ -361,6 +369,7 @@ class Watch:
             self._assignment = None
         host, again_s = self._usb.host(clock_s)
         host = replace(host, guests=self._guests.all)
+        self._left_behind = self._find_left_behind(host)
         if self._assignment is None:
             self._assignment, vain = assign_usb(self._wish, host)
             self._says.extend(Trouble(words) for words in vain if words not in self._vain)
@@ -380,9 +389,33 @@ class Watch:
         lend_s = None if result.again_s is None else clock_s + result.again_s - now_s
         return replace(result, again_s=_earliest(lend_s, again_s))
 
+    def _find_left_behind(self, host: Host) -> tuple[tuple[UsbDevice, str], ...]:
+        """Return what guests that have ended since had of ours, with their names."""
+        return tuple(
+            (device, guest.name)
+            for guest in self._guests.ended
+            for device in find_left_behind(guest, host.usb, host.guests_known)
+        )
+
+    async def _give_back(self, device: UsbDevice, guest: str) -> None:
+        if await apart(partial(give_back, device, self._usb.sysfs)):
+            self._says.append(GivenBack(device, guest))
+            self._look_again()
+
+    def _begin_giving(self, result: Reconciled) -> None:
+        """Begin to give back what ended guests have left, but for what is to go to another."""
+        self._guests.ended.clear()
+        wanted = [device for step in result.steps for device in find_going(step)]
+        for device, guest in self._left_behind:
+            if device not in wanted:
+                task = asyncio.create_task(self._give_back(device, guest))
+                self._giving.add(task)
+                task.add_done_callback(self._giving.discard)
+
     def _begin(self, result: Reconciled) -> None:
         """Begin what is to be done now, and find out when to compare next."""
         now_s = time.monotonic()
+        self._begin_giving(result)
         due, retry_s = self._hands.find_due(result.steps, now_s)
         again_s = _earliest(result.again_s, retry_s, self._guests.again_s)
         for uuid, steps in due.items():

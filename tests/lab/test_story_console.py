@@ -180,7 +180,11 @@ class Desktop:
         # The key is heard all the same, and this PC stays on to say so.
         pc.run(f"systemctl mask --runtime poweroff.target; {LISTEN}")
         count = len(pc.plugged) if keyboards is None else keyboards
-        pc.wait(f"test $(grep -c DEVICE_ADDED.*Keyboard /run/heard) = {count}")
+        self.wait_keyboards(count)
+
+    def wait_keyboards(self, count):
+        """Wait until so many keyboards have come, of all that did."""
+        self.pc.wait(f"test $(grep -c DEVICE_ADDED.*Keyboard /run/heard) = {count}")
 
     def hears(self, *keyboards, power="", of_them=0):
         """Return whether so many keys are heard of those pressed: one on each keyboard."""

@@ -19,6 +19,7 @@ from phyllome_seat.model.value import replace
 from phyllome_seat.model.watch_event import (
     Attached,
     Detached,
+    GivenBack,
     GuestStarted,
     GuestStopped,
     LendEnded,
@@ -47,6 +48,7 @@ from phyllome_seat.system.state import LENDS
 from phyllome_seat.system.udev_events import LOST, UdevEvent
 from phyllome_seat.system.watch import Watch
 from tests.system.fake_libvirt import FakeDomain, LibvirtError
+from tests.system.test_give_back import kernel
 from tests.system.test_lending import BUS, PAD, WISH, Desk, machine  # noqa: F401 - a fixture
 from tests.usb_machine import KEYBOARD, STICK, RefusedError
 
@@ -472,6 +474,34 @@ async def test_a_guest_that_was_started_again_before_it_was_read_is_told_to_have
         type(event) for event in watched.told if isinstance(event, (GuestStopped, GuestStarted))
     ]
     assert said == [GuestStopped, GuestStarted]
+
+
+@watching
+async def test_what_a_killed_guest_has_left_without_a_driver_is_the_hosts_again(watched):
+    with kernel(watched.desk.root) as asked:
+        watched.machine.stop("left")
+        watched.lifecycle("left", STOPPED)
+        await watched.until(lambda: watched.has(GivenBack))
+    assert asked == ["1-7:1.0"]
+    told = [str(event) for event in watched.told if isinstance(event, GivenBack)]
+    assert "usb2/7" in told[0] and "guest left left it without a driver" in told[0]
+    assert len(told) == 1
+
+
+@watching
+async def test_what_another_seat_is_to_have_of_a_killed_guest_is_not_given_to_the_host(watched):
+    watched.machine.start("right")
+    watched.lifecycle("right", STARTED)
+    with kernel(watched.desk.root) as asked:
+        device = next(d for d in watched.watch._usb.known.usb if d.sysname == "1-7")
+        with watched.desk.state.lock("the test"):
+            lend = Lend(device.port, device.id, device.serial, "right")
+            watched.desk.state.write_lending(Lending((lend,)))
+        watched.machine.stop("left")
+        watched.lifecycle("left", STOPPED)
+        await watched.until(lambda: watched.machine.has("right") == {"7"})
+        await watched.still()
+    assert asked == []
 
 
 @watching
