@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from phyllome_seat.lab.describe import read_description
-from phyllome_seat.lab.errors import AgentError, BootError, DiedError
+from phyllome_seat.lab.errors import AgentError, BootError, DiedError, LabError
 from phyllome_seat.lab.programs import missing_programs
 from tests.lab.autopsy import find_fault
 
@@ -17,6 +20,7 @@ _NOT_RUN = pytest.StashKey[str]()
 _FAILED = pytest.StashKey[list[bool]]()
 _LAB = pytest.StashKey["Lab"]()
 # What a PC looks like whose emulated processors stand still, or whose kernel died of them.
+_STANDS_STILL = "the PC stands still"
 _STOOD_STILL = re.compile("its processors at|Oops: int3|Kernel panic")
 # A guest in that PC that its processors left behind in its boot (docs/lab.md, Traps): what our work
 # keeps from booting does not boot when its story is told again either.
@@ -46,8 +50,18 @@ def pytest_runtest_makereport(item, call):
         fault = _find_fault(item, call.excinfo)
         if fault:
             report.sections.append(("the emulator's", fault))
+        if fault == _STANDS_STILL:
+            _end_pc(item.config)
         item.config.stash[_FAILED].append(bool(fault))
     return report
+
+
+def _end_pc(config):
+    """Ends a PC that stands still: who is told next in it would wait a minute for each answer."""
+    lab = config.stash.get(_LAB, None)
+    if lab is not None and lab.pc is not None:
+        with suppress(LabError, ProcessLookupError):
+            os.kill(lab.pc.machine.pid, signal.SIGKILL)
 
 
 def _find_fault(item, excinfo):
@@ -56,7 +70,7 @@ def _find_fault(item, excinfo):
     if excinfo.errisinstance(DiedError):
         return "the PC died"
     if excinfo.errisinstance((AgentError, BootError)) and _STOOD_STILL.search(said):
-        return "the PC stands still"
+        return _STANDS_STILL
     if excinfo.errisinstance(TimeoutError) and _NOT_READY.search(said):
         return "a guest was not ready in time"
     lab = item.config.stash.get(_LAB, None)

@@ -127,6 +127,33 @@ def test_a_killed_owner_takes_the_pc_with_it(request):
         assert lab("run", "echo fine") == "fine\n"
 
 
+# Nothing in it closes the PC.
+FAILS = """\
+from pathlib import Path
+from phyllome_seat.lab.describe import read_description
+from phyllome_seat.lab.pc import Pc
+def test_what_fails():
+    pc = Pc.open(read_description(Path({example!r})), release={release!r})
+    Path({ours!r}).write_text(str(pc.machine.pid))
+    assert False
+"""
+
+
+def test_a_failed_test_leaves_nothing(request, tmp_path):
+    release, ours = request.config.getoption("--pc"), tmp_path / "pid"
+    text = FAILS.format(example=str(EXAMPLE), release=release, ours=str(ours))
+    (tmp_path / "test_fails.py").write_text(text)
+
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_fails.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=300
+    )
+
+    assert done.returncode == 1, done
+    assert gone(int(ours.read_text()))
+    assert left_behind() == []
+
+
 def test_the_probe_tells_a_kernel_that_boots_from_one_that_does_not(request, tmp_path):
     kernel = image(request.config.getoption("--pc")).kernel
     assert boots(kernel, emulator(), "tcg", "max", timeout_s=120)
@@ -135,7 +162,10 @@ def test_the_probe_tells_a_kernel_that_boots_from_one_that_does_not(request, tmp
     assert not boots(broken, emulator(), "tcg", "max", timeout_s=5)
 
 
-def test_a_build_that_is_stopped_leaves_nothing(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, (0, 130)), (signal.SIGTERM, (143,))]
+)
+def test_a_build_that_is_stopped_leaves_nothing(tmp_path, number, status):
     def builders():
         named = ["pgrep", "-f", f"mmdebstrap .*{tmp_path}"]
         return subprocess.run(named, capture_output=True, text=True, check=False).stdout.split()
@@ -150,8 +180,8 @@ def test_a_build_that_is_stopped_leaves_nothing(tmp_path):
         assert builders()
         time.sleep(2)
         assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 143
+        process.send_signal(number)
+        assert process.wait(30) in status
         assert builders() == []
     finally:
         process.kill()

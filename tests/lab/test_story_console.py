@@ -95,7 +95,7 @@ def test_who_could_not_be_reached_any_more_has_to_say_yes(pc):
     assert changed == ""
 
     pc.put(SEAT_FILE, wish(pc))
-    terminal = "script -qec 'phyllome-seat apply' /dev/null"
+    terminal = f"python3 -c '{TERMINAL}' phyllome-seat apply"
     assert pc.run(f"(sleep 3; echo y) | {terminal}", check=False).status == 1
     assert drivers(pc) == ["bochs-drm", "bochs-drm"]
     said = pc.run(f"(sleep 3; echo yes) | {terminal}").stdout
@@ -151,6 +151,8 @@ def test_not_confirmed_all_is_given_back_by_itself_after_two_minutes(pc):
     given_back(pc)
 
 
+# A terminal for a program, in which its answers are typed; script(1) is not on every Debian.
+TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 # What a running desktop of the host hears: libinput on seat0, started before anything is applied.
 LISTEN = (
     "systemd-run --quiet --unit=desktop --property=StandardOutput=file:/run/heard "
