@@ -151,9 +151,9 @@ class UsbDevice:
     remembered: bool = False
 
     @property
-    def is_storage(self) -> bool:
-        """Whether an interface of it is mass storage, which the host may have mounted."""
-        return any(kind.startswith("08") for kind in self.interfaces)
+    def may_store(self) -> bool:
+        """Whether it is mass storage or of a class of its maker's, as many card readers are."""
+        return any(kind.startswith(("08", "ff")) for kind in self.interfaces)
 
     @property
     def is_hub(self) -> bool:

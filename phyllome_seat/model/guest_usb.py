@@ -18,7 +18,7 @@ from phyllome_seat.model.value import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 
 def render_usb(device: UsbDevice, alias: str, bus: int | None = None) -> str:
@@ -125,15 +125,20 @@ def why_not(device: UsbDevice) -> str | None:
 
 
 def find_left_behind(
-    guest: Guest, usb: Iterable[UsbDevice], guests: Iterable[Guest]
+    guest: Guest,
+    usb: Iterable[UsbDevice],
+    guests: Iterable[Guest],
+    seats: Collection[UsbDevice] = (),
 ) -> tuple[UsbDevice, ...]:
-    """Return what we had given to a guest that has ended since, and none of these guests has."""
+    """Return what we had given to a guest that has ended since, or is its seat's by the seat file,
+    and none of these guests has.
+    """
     ours = [hostdev for hostdev in guest.hostdevs if hostdev.live and parse_alias(hostdev.alias)]
     running = [other for other in guests if other.is_running]
     return tuple(
         device
         for device in usb
         if not device.remembered
-        and any(is_entry_of(hostdev, device) for hostdev in ours)
+        and (device in seats or any(is_entry_of(hostdev, device) for hostdev in ours))
         and not any(has_usb(other, device) for other in running)
     )

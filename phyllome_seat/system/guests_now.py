@@ -44,7 +44,8 @@ class GuestsNow:
         self._broken: dict[str, str] = {}  # those that libvirt has, and cannot or will not tell
         self.again_s: float | None = None  # when they are asked for again, by time.monotonic
         self._told: dict[str, Guest] = {}
-        self.ended: list[Guest] = []  # those with a seat, as they were, for who takes them out
+        # those with a seat that are off, as they were: whoever looks takes them out
+        self.ended: list[Guest] = []
         self._say, self._due = say, due
 
     @property
@@ -150,6 +151,8 @@ class GuestsNow:
                 continue
             ran, runs = (g is not None and g.is_running for g in (was, now))
             is_another = ran and runs and was is not None and was.run != guest.run
+            if was is None and not runs:
+                self.ended.append(guest)  # before anybody looked, for all that is known
             if ran and (is_another or not runs):
                 state = "shut off" if is_another else now.state if now else "gone"
                 self._say(GuestStopped(guest.name, guest.seat, state))

@@ -82,7 +82,7 @@ class GuestsUsb(Connection):
         is_known = known is not None and known.is_running
         guest = known if is_known else self._read_live(domain)
         # what the host may mount meanwhile is compared before each try
-        for pause_s in (0.0,) if step.device.is_storage else (0.0, *_RETRIES_S):
+        for pause_s in (0.0,) if step.device.may_store else (0.0, *_RETRIES_S):
             if guest is None:
                 return "its guest is off"
             if has_usb(guest, step.device):

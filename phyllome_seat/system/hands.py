@@ -16,7 +16,7 @@ from phyllome_seat.model.watch_event import Attached, Detached, Refused, Renumbe
 from phyllome_seat.system.apart import apart
 from phyllome_seat.system.guests import Libvirt
 from phyllome_seat.system.limit import NoAnswerError
-from phyllome_seat.system.settle_usb import find_key
+from phyllome_seat.system.settle_usb import find_key, why_held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from phyllome_seat.model.devices import Guest, UsbDevice
     from phyllome_seat.model.step import UsbStep
     from phyllome_seat.model.watch_event import WatchEvent
+    from phyllome_seat.system.sysfs import Sysfs
 
 _FRESH_S = 0.3  # how long a comparison holds for mass storage
 _RETRIES_S = (1.0, 4.0, 15.0, 60.0)  # after those that `guests_usb` makes by itself, within 1.3 s
@@ -40,11 +41,13 @@ class Hands:
     def __init__(
         self,
         uri: str,
+        sysfs: Sysfs,
         is_there: Callable[[UsbDevice], bool],
         say: Callable[[WatchEvent], None],
         done: Callable[[str], None],
     ) -> None:
-        self._uri, self._is_there, self._say, self._done = uri, is_there, say, done
+        self._uri, self._sysfs = uri, sysfs
+        self._is_there, self._say, self._done = is_there, say, done
         self.busy: dict[str, asyncio.Task[None]] = {}
         self.connections: dict[str, Libvirt] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -111,7 +114,7 @@ class Hands:
             while left:
                 step, began = left.popleft(), time.monotonic()
                 is_old = step is not steps[0] and began - compared > _FRESH_S
-                if is_old and any(device.is_storage for device in find_going(step)):
+                if is_old and any(device.may_store for device in find_going(step)):
                     continue  # the host may have mounted it since: it is compared again
                 try:
                     why = await asyncio.to_thread(self._do, uuid, step, known)
@@ -128,6 +131,8 @@ class Hands:
             self._done(uuid)
 
     def _do(self, uuid: str, step: UsbStep, known: Guest | None) -> str | None:
+        if (why := why_held(step, self._sysfs)) is not None:
+            return why
         libvirt = self.connections.get(uuid)
         if libvirt is None:
             libvirt = self.connections[uuid] = Libvirt(self._uri).__enter__()

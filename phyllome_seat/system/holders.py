@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from phyllome_seat.model.address import PciAddress
+    from phyllome_seat.model.devices import UsbDevice
     from phyllome_seat.system.sysfs import Sysfs
 
 # The kinds of device node, by their subsystem, whose users are holders.
@@ -56,6 +57,22 @@ def find_holders(sysfs: Sysfs, address: PciAddress) -> tuple[str, ...]:
     Sorted, each once; empty when nobody does. Needs root to see other people's processes.
     """
     return find_users(sysfs, find_nodes(sysfs, address))
+
+
+def find_usb_holders(sysfs: Sysfs, device: UsbDevice) -> tuple[str, ...]:
+    """Return who uses the disks of a USB device now, as `find_holders`; its other nodes are free to
+    go, as when somebody pulls it out.
+    """
+    folder = sysfs.resolve(f"sys/bus/usb/devices/{device.sysname}") if device.may_store else None
+    nodes = () if folder is None else tuple(node for node in _below(sysfs, folder) if node.is_block)
+    return find_users(sysfs, nodes)
+
+
+def find_disk_users(sysfs: Sysfs, number: str) -> tuple[str, ...]:
+    """Return who uses the block device of this number now, or a partition of it."""
+    folder = sysfs.resolve(f"sys/dev/block/{number}")
+    nodes = () if folder is None else tuple(node for node in _below(sysfs, folder) if node.is_block)
+    return find_users(sysfs, nodes)
 
 
 def find_users(sysfs: Sysfs, nodes: tuple[Node, ...]) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def lend(
     state.write_lending(after)
     try:
         settled = settle_usb(wish, sysfs, state, libvirt, say=say)
-        is_there = _has(libvirt, guest, device, seat)
+        is_there = _has(libvirt, guest, device, seat, by_place=not _failed(settled, device))
     except ApplyError:  # libvirt does not answer
         state.write_lending(before)
         raise
@@ -200,17 +200,18 @@ def _release(device: UsbDevice, now_s: float) -> Released:
     return Released(device.port, device.id, device.serial, device.bus, device.number, since_s=now_s)
 
 
-def _has(libvirt: Libvirt, guest: Guest, device: UsbDevice, seat: str) -> bool:
+def _has(libvirt: Libvirt, guest: Guest, device: UsbDevice, seat: str, *, by_place: bool) -> bool:
     """Return whether the running guest has the device, by a look of its own.
 
-    By its place too: a device that QEMU has reset may have another number by now.
+    By its place too, unless a step failed: a device that QEMU has reset may have another number by
+    now, and what a refused step left there may be the one that was pulled out.
     """
     now = next((g for g in libvirt.read_guests() if g.uuid == guest.uuid), None)
     if now is None or not now.is_running:
         return False
     said = [parse_alias(hostdev.alias) for hostdev in now.hostdevs if hostdev.live]
     places = {(alias.seat, alias.port) for alias in said if alias}
-    return (seat, device.port) in places or has_usb(now, device)
+    return (by_place and (seat, device.port) in places) or has_usb(now, device)
 
 
 def _failed(settled: Settled, device: UsbDevice) -> list[Failed]:

@@ -72,7 +72,7 @@ def settle_usb(
             break
         for step in steps:
             say(str(step))
-            why = libvirt.do_usb(step)
+            why = why_held(step, sysfs) or libvirt.do_usb(step)
             if why is None:
                 done.append(step)
             else:
@@ -88,6 +88,19 @@ def _compare(wish: Wish, sysfs: Sysfs, state: State, libvirt: Libvirt) -> Reconc
     if result.lending != lending:
         state.write_lending(result.lending)
     return result
+
+
+def why_held(step: UsbStep, sysfs: Sysfs) -> str | None:
+    """Return why what a step attaches is in somebody's hands, None where it is not.
+
+    A guest may name its disk by a link, a program opens it without a mount: what is open is asked.
+    """
+    if not isinstance(step, AttachUsb) or not step.device.may_store:
+        return None
+    from phyllome_seat.system.holders import find_usb_holders
+
+    held = find_usb_holders(sysfs, step.device)
+    return f"it is in use: {', '.join(held)}" if held else None
 
 
 def find_key(step: UsbStep) -> tuple[object, ...]:

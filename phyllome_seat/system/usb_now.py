@@ -140,7 +140,7 @@ class UsbNow:
         host = replace(host, inputs=inputs)
         devices = tuple(devices)
         kinds = {kind[:2] for device in devices for kind in device.interfaces}
-        if any(device.is_storage for device in devices):
+        if any(device.may_store for device in devices):
             blocks, mounts = read_blocks(self.sysfs)
             host = replace(host, blocks=blocks, mounts=mounts)
         if kinds & _NETWORK:

@@ -21,6 +21,7 @@ from phyllome_seat.model.assign_usb import assign_usb, find_ties
 from phyllome_seat.model.errors import LockedError, PhyllomeSeatError
 from phyllome_seat.model.guest_usb import find_left_behind
 from phyllome_seat.model.interest import Interest
+from phyllome_seat.model.owner import find_owner
 from phyllome_seat.model.reconcile import reconcile
 from phyllome_seat.model.seat import Wish
 from phyllome_seat.model.seat_file import parse_wish
@@ -136,7 +137,9 @@ class Watch:
         self._is_lost = False
         self._says: deque[WatchEvent] = deque()
         self._guests = GuestsNow(self._says.append, self._look_again)
-        self._hands = Hands(uri, self._usb.is_there, self._says.append, self._note_done)
+        self._hands = Hands(
+            uri, self._usb.sysfs, self._usb.is_there, self._says.append, self._note_done
+        )
 
     def __aiter__(self) -> AsyncGenerator[WatchEvent]:
         """Return the events, in their order, without an end."""
@@ -369,7 +372,6 @@ class Watch:
             self._assignment = None
         host, again_s = self._usb.host(clock_s)
         host = replace(host, guests=self._guests.all)
-        self._left_behind = self._find_left_behind(host)
         if self._assignment is None:
             self._assignment, vain = assign_usb(self._wish, host)
             self._says.extend(Trouble(words) for words in vain if words not in self._vain)
@@ -378,6 +380,7 @@ class Watch:
         # what has just come is most likely wanted: it is compared once
         new = [device for device in host.usb if device.sysname in self._usb.new]
         host = self._usb.with_needs(host, new) if new else host
+        self._left_behind = self._find_left_behind(self._assignment, host)
         result = reconcile(self._assignment, host, lending, now_s)
         wanted = [device for step in result.steps for device in find_going(step)]
         if not all(device in new for device in wanted):
@@ -389,12 +392,26 @@ class Watch:
         lend_s = None if result.again_s is None else clock_s + result.again_s - now_s
         return replace(result, again_s=_earliest(lend_s, again_s))
 
-    def _find_left_behind(self, host: Host) -> tuple[tuple[UsbDevice, str], ...]:
-        """Return what guests that have ended since had of ours, with their names."""
+    def _find_left_behind(
+        self, assignment: Assignment, host: Host
+    ) -> tuple[tuple[UsbDevice, str], ...]:
+        """Return what guests that have ended since had of ours, with their names.
+
+        And what is their seat's: the end of one may come before it is known what it got last, or
+        before anybody looked.
+        """
+        ended = self._guests.ended
+        owners = {d: find_owner(assignment, d) for d in host.usb} if ended else {}
+        seats: dict[str, list[UsbDevice]] = {}
+        for device, owner in owners.items():
+            if owner:
+                seats.setdefault(owner.seat, []).append(device)
         return tuple(
             (device, guest.name)
-            for guest in self._guests.ended
-            for device in find_left_behind(guest, host.usb, host.guests_known)
+            for guest in ended
+            for device in find_left_behind(
+                guest, host.usb, host.guests_known, seats.get(guest.seat or "", ())
+            )
         )
 
     async def _give_back(self, device: UsbDevice, guest: str) -> None:
@@ -478,7 +495,7 @@ def _read_wish(path: str) -> Wish:
     content = read_file(path)
     if content is None:
         raise NoSeatFileError(f"{path}: no such file", hint="name another with -f")
-    return parse_wish(content.decode("utf-8", "backslashreplace"), path)
+    return parse_wish(content.decode("utf-8", "surrogateescape"), path)
 
 
 def _earliest(*times: float | None) -> float | None:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from phyllome_seat.model.address import PciAddress
-from phyllome_seat.system.holders import find_holders, find_nodes
+from phyllome_seat.model.address import PciAddress, UsbId
+from phyllome_seat.model.devices import UsbDevice
+from phyllome_seat.model.value import replace
+from phyllome_seat.system.holders import find_holders, find_nodes, find_usb_holders
 from phyllome_seat.system.sysfs import Sysfs
 from tests.system.own_node import OwnNode
 
@@ -160,6 +162,23 @@ def test_a_disk_in_a_volume_or_with_swap_is_held(tree):
     tree.write("proc/swaps", "Filename Type Size Used Priority\n/dev/sdb2 partition 1 0 -2\n")
 
     assert tree.holders() == ("swap on /dev/sdb2", "the volume vg0-home")
+
+
+def test_a_disk_of_a_usb_device_is_held_by_what_has_it_whatever_its_class(tree):
+    tree.node("usb1/1-2/1-2:1.0/mmc_host/mmc0/block/mmcblk0", "block", "179:0")
+    tree.write("proc/self/mountinfo", "80 25 179:0 / /card rw - vfat /dev/mmcblk0 rw\n")
+    devices = tree.root / "sys/bus/usb/devices"
+    devices.mkdir(parents=True)
+    (devices / "1-2").symlink_to(f"../../../devices/pci0000:00/{ADDRESS}/usb1/1-2")
+    reader = UsbDevice("1-2", None, UsbId(0x0BDA, 0x0129), 1, 5, interfaces=("ff0650",))
+
+    def holders(device):
+        return find_usb_holders(Sysfs(str(tree.root)), device)
+
+    assert holders(reader) == holders(replace(reader, interfaces=("080650",)))
+    assert holders(reader) == ("a mount at /card",)
+    assert holders(replace(reader, interfaces=("030101",))) == ()  # not looked through
+    assert holders(replace(reader, sysname="1-3")) == ()
 
 
 def test_nvidia_s_own_node_counts(tree):

@@ -43,8 +43,8 @@ WISH = Wish(
 class Desk:
     """A PC whose sockets are a tree of files, its guests, and our state in the same tree."""
 
-    def __init__(self, root, machine):
-        self.root, self.machine = root, machine
+    def __init__(self, root, machine, stick="8/6/80"):
+        self.root, self.machine, self.stick = root, machine, stick
         self.state = State(str(root))
         self.on = {"sysfs": Sysfs(str(root)), "state": self.state}
 
@@ -60,7 +60,7 @@ class Desk:
             product = f"{plug.id.vendor:x}/{plug.id.product:x}/100"
             serial = {"serial": plug.serial} if plug.serial else {}
             files |= usb(path, product=product, number=plug.number, **serial)
-            files |= interface(f"{path}/1-{chain}:1.0", "8/6/80" if plug.id == STICK else "3/0/0")
+            files |= interface(f"{path}/1-{chain}:1.0", self.stick if plug.id == STICK else "3/0/0")
             if plug.id == STICK:
                 files |= block(f"{path}/1-{chain}:1.0/host0/block/sdb", "8:16")
             if plug.is_mounted:
@@ -98,6 +98,22 @@ def machine(monkeypatch):
 @pytest.fixture
 def desk(tmp_path, machine):
     return Desk(tmp_path, machine)
+
+
+def test_what_neither_goes_nor_comes_is_not_said_to_be_there(desk, machine, monkeypatch):
+    desk.attach("usb2/9", "left", "stop")
+    machine.unplug("9")
+    machine.plug("9", PAD, serial="P1")  # another number: what the guest has is stale
+
+    def busy(*_):
+        raise LibvirtError(68, "Timed out during operation: cannot acquire state change lock")
+
+    monkeypatch.setattr(FakeDomain, "attachDeviceFlags", busy)
+    monkeypatch.setattr(FakeDomain, "detachDeviceAlias", busy)
+    monkeypatch.setattr(guests_usb, "_DETACH_S", 0.1)
+
+    with pytest.raises(ApplyError, match="cannot acquire state change lock"):
+        desk.attach("usb2/9", "left", "stop")
 
 
 def test_a_device_in_nobodys_socket_is_lent_moved_and_taken_back(desk, machine):

@@ -489,6 +489,72 @@ async def test_what_a_killed_guest_has_left_without_a_driver_is_the_hosts_again(
 
 
 @watching
+async def test_what_a_guest_got_as_it_was_killed_is_the_hosts_again(watched):
+    real = FakeDomain.attachDeviceFlags
+
+    def die_of_it(self, xml, flags):
+        real(self, xml, flags)
+        self._machine.stop(self._domain.name)
+
+    watched.unplug("7")
+    await watched.until(lambda: not watched.machine.domains["left"].entries)
+    watched.machine.plug("7", KEYBOARD)
+    watched.desk.lay_out()
+    with kernel(watched.desk.root) as asked, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeDomain, "attachDeviceFlags", die_of_it)
+        number = f"{watched.machine.plugs['7'].number:03}"
+        watched.event("add", "7", number=number)
+        watched.event("bind", "7", number=number)
+        await watched.until(lambda: watched.machine.domains["left"].state == "shut off")
+        watched.lifecycle("left", STOPPED)
+        await watched.until(lambda: watched.has(GivenBack))
+    assert "1-7:1.0" in asked
+
+
+def test_what_a_guest_left_that_was_killed_while_nobody_watched_is_the_hosts_again(
+    tmp_path,
+    machine,  # noqa: F811 - the fixture
+):
+    async def run():
+        desk = Desk(tmp_path, machine)
+        async with Watched(desk):
+            assert machine.has("left") == {"7"}
+        machine.stop("left")
+        desk.lay_out()
+        again = Watched(desk)
+        with kernel(tmp_path) as asked, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(desk, "lay_out", lambda: None)  # the kernel is below it
+            async with again:
+                await again.until(lambda: again.has(GivenBack))
+        assert asked == ["1-7:1.0"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ("8/6/80", "255/6/80"))
+def test_a_reader_whose_card_was_mounted_while_its_guest_was_off_stays(
+    tmp_path,
+    machine,  # noqa: F811 - the fixture
+    kind,
+):
+    async def run():
+        machine.stop("left")
+        machine.unplug("7")
+        machine.plug("7", STICK)
+        desk = Desk(tmp_path, machine, stick=kind)
+        async with Watched(desk) as watched:
+            machine.plugs["7"].is_mounted = True
+            desk.lay_out()
+            machine.start("left")
+            watched.lifecycle("left", STARTED)
+            await watched.until(lambda: watched.has(Stayed) or watched.has(Refused))
+            assert machine.has("left") == set()
+        assert machine.wrongs == []
+
+    asyncio.run(run())
+
+
+@watching
 async def test_what_another_seat_is_to_have_of_a_killed_guest_is_not_given_to_the_host(watched):
     watched.machine.start("right")
     watched.lifecycle("right", STARTED)
