@@ -9,11 +9,14 @@ from functools import cached_property
 from phyllome_seat.model.address import PciAddress, UsbId, UsbPort
 from phyllome_seat.model.claim import Claim, Refusals
 from phyllome_seat.model.devices import Guest, Host, Hostdev, UsbDevice
+from phyllome_seat.model.follow import Followed
+from phyllome_seat.model.guest_holds import find_block
 from phyllome_seat.model.match import label
 from phyllome_seat.model.match_usb import name_usb
 from phyllome_seat.model.seat import Seat, Wish
 
 _OURS = "ua-phyllome-"
+_IN_USE = ("/", "swap", "EFI")  # of `Mount.point`; a volume that is active is free to be given
 
 
 def refuse_names(host: Host, wish: Wish, refusals: Refusals) -> None:
@@ -32,9 +35,29 @@ def refuse_names(host: Host, wish: Wish, refusals: Refusals) -> None:
         elif host.guests is not None:
             _refuse_name(seat, name, known, refusals)
         path = seat.create.disk_path if seat.create else None
+        if path:
+            _refuse_disk_in_use(host, seat, path, refusals)
         if path and disks.setdefault(path, seat) is not seat:
             both = f"is the disk of seat {disks[path].name} and of seat {seat.name}"
             refusals.add(f"{path} {both}: give each its own", seat.guest_line or seat.line)
+
+
+def _refuse_disk_in_use(host: Host, seat: Seat, path: str, refusals: Refusals) -> None:
+    """Note a disk of the host's, named by the kernel's or the volume's name, that it uses.
+
+    Where a link leads is not known here: `apply` looks at that, and whoever has it open.
+    """
+    block = find_block(path, host)
+    if block is None:
+        return
+    below = {each.name: each.below for each in host.blocks}
+    for mount in host.mounts:
+        is_volume = block.name == mount.device and not mount.point.startswith(_IN_USE)
+        if not is_volume and block.name in Followed(mount.device, below).found:
+            words = f"{path} holds {mount.point} ({mount.evidence}), so it can be no guest's disk"
+            line = seat.guest_line or seat.line
+            refusals.add(f"{words}: name another for seat {seat.name}", line)
+            return
 
 
 def _refuse_name(seat: Seat, name: str, known: dict[str, Guest], refusals: Refusals) -> None:

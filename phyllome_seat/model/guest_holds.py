@@ -15,13 +15,20 @@ def find_disks(guest: Guest, host: Host) -> Iterator[BlockDevice]:
     """
     if "/dev/" not in guest.xml:
         return
-    names = {block.name: block for block in host.blocks}
-    labels = {block.label: block for block in host.blocks if block.label}
     for path in _attributes(guest, "devices/disk/source", "dev"):
-        name = path.removeprefix("/dev/").replace("/", "!")
-        block = names.get(name) or labels.get(path.rpartition("/")[2])
+        block = find_block(path, host)
         if block is not None:
             yield block
+
+
+def find_block(path: str, host: Host) -> BlockDevice | None:
+    """Return the block device of a node in ``/dev``, by the kernel's name or a volume's own."""
+    if not path.startswith("/dev/"):
+        return None
+    name = path.removeprefix("/dev/").replace("/", "!")
+    names = {block.name: block for block in host.blocks}
+    labels = {block.label: block for block in host.blocks if block.label}
+    return names.get(name) or labels.get(path.rpartition("/")[2])
 
 
 def find_images(guest: Guest) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def _back(assignment: Assignment, host: Host) -> list[RemoveGuest | RestoreGuest
     wanted = {seat.seat.guest_name for seat in assignment.seats}
     return [
         RemoveGuest(guest.name, guest.uuid)
-        if guest.created
+        if _is_made_by_us(guest, host)
         else RestoreGuest(guest.name, guest.uuid)
         for guest in host.guests_known
         if guest.name not in wanted and _is_marked(guest, host)
@@ -62,9 +62,14 @@ def find_in_use(assignment: Assignment, host: Host, leaving: Iterable[PciAddress
     for guest in (guest for guest in host.guests_known if guest.is_running):
         live = {h.pci for h in guest.hostdevs if h.live and h.pci is not None}
         held = sorted(a for a in live if a in hands and hands[a] != guest.name)
-        if held or (guest.uuid in back and (guest.created or _has_ours_live(guest))):
+        if held or (guest.uuid in back and (_is_made_by_us(guest, host) or _has_ours_live(guest))):
             words.append(_stop_first(guest, held))
     return words
+
+
+def _is_made_by_us(guest: Guest, host: Host) -> bool:
+    """Return whether we defined it: a clone of such a one has its mark, and a UUID of its own."""
+    return guest.created and guest.uuid in host.kept_guests
 
 
 def _guest(seat: SeatAssignment, host: Host) -> list[Step]:

@@ -118,9 +118,14 @@ class _Moves:
         at = [device.address for device, _ in found.values()]
         found = {place: f for place, f in found.items() if at.count(f[0].address) == 1}
         known = {device.address for device, _ in found.values()}
-        for place in places:
-            if place in self.to and self.to[place].address in known:
-                del self.to[place]  # that is another's
+        others = [place for place in places if place not in found]
+        in_place = {self.to[place].address for place in others if place in self.to} - known
+        free = {device.address for device in self._twins(places[0][1])} - known - in_place
+        displaced = [p for p in others if p in self.to and self.to[p].address in known]
+        if len(displaced) > len(free):
+            return  # what was plugged there has changed hands, for all that is known
+        for place in displaced:
+            del self.to[place]  # that is another's
         for place, (device, thing) in found.items():
             self.to[place] = device
             if device.address != place[0]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 
 from phyllome_seat.model.errors import ApplyError, ReadBackError
 from phyllome_seat.model.step import (
@@ -66,13 +67,18 @@ def apply(
     bound shows nothing any more.
 
     *errors*: ApplyError. Raised before anything is written where a function is not what it was
-    planned to be or is in use (HeldError), or where a driver write of an earlier run is not yet
-    finished (PendingError); else by the step that failed, and no later one is begun.
+    planned to be or is in use (HeldError), where a new guest's disk is in use, or where a driver
+    write of an earlier run is not yet finished (PendingError); else by the step that failed, and no
+    later one is begun.
     """
     prepare(sysfs, state, unbind_s=unbind_s)
     for step in steps:
         if isinstance(step, (BindDriver, RestoreDriver)):
             check(step, sysfs)
+        elif isinstance(step, CreateGuest):
+            from phyllome_seat.system.apply_guest import check_disk
+
+            check_disk(step, sysfs)
     if host is not None and steps:
         _remember(host, state)
     for step in steps:
@@ -118,10 +124,11 @@ def _do(step: Step, sysfs: Sysfs, state: State, libvirt: Libvirt | None, unbind_
 def _remember(host: Host, state: State) -> None:
     from phyllome_seat.model.seen import parse_seen, remember, render_seen
 
-    old = state.read_seen()
-    new = render_seen(remember(parse_seen(old), host))
-    if new != old:
-        state.write_seen(new)
+    with suppress(OSError):  # comfort: a full disk must keep nobody from giving things back
+        old = state.read_seen()
+        new = render_seen(remember(parse_seen(old), host))
+        if new != old:
+            state.write_seen(new)
 
 
 def _write_file(step: WriteFile, root: str) -> None:

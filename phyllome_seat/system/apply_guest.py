@@ -48,6 +48,27 @@ def _create(step: CreateGuest, sysfs: Sysfs, state: State, libvirt: Libvirt) -> 
     _read_back(libvirt, step.guest.name, uuid, step)
 
 
+def check_disk(step: CreateGuest, sysfs: Sysfs) -> None:
+    """Refuse a disk of the host's that somebody uses, whatever link leads to it. ApplyError."""
+    import os
+    import stat
+
+    from phyllome_seat.system.holders import find_disk_users
+
+    path = step.guest.disk_path
+    try:
+        status = os.stat(path or "")
+    except OSError:
+        return  # an image that is not there yet, or that libvirt will complain of
+    if not stat.S_ISBLK(status.st_mode):
+        return
+    number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+    if users := find_disk_users(sysfs, number):
+        hint = "name another disk, or stop what uses it"
+        name = step.guest.name
+        raise ApplyError(f"guest {name}: {path} is in use: {', '.join(users)}", hint=hint)
+
+
 def _edit(step: EditGuest, state: State, libvirt: Libvirt) -> None:
     xml = libvirt.read_xml(step.uuid, secure=True)
     state.keep_guest(step.uuid, xml)

@@ -19,12 +19,17 @@ _NOT_THERE = (0, 3, 4, 5)
 def arm(timeout_s: int) -> None:
     """Have everything reverted in `timeout_s` seconds; one that is armed already starts anew."""
     disarm()
+    # one that has failed and is about to be tried again: `apply` has the lock it would wait for
+    run(("systemctl", "stop", f"{UNIT}.service"), ok=_NOT_THERE)
     run(
         (
             "systemd-run",
             f"--unit={UNIT}",
             f"--on-active={timeout_s}s",
             "--timer-property=AccuracySec=1s",
+            # whatever is in its way, a driver that does not let go or a lock, may be gone by then
+            "--property=Restart=on-failure",
+            "--property=RestartSec=10s",
             "--collect",  # so that a failed one is not in the way of the next
             "--description=phyllome-seat gives the console back",
             *_revert(),

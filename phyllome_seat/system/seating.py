@@ -14,10 +14,13 @@ from phyllome_seat.model.errors import ApplyError, AssignmentError, UnknownSeatE
 from phyllome_seat.model.guest_usb import find_left_behind
 from phyllome_seat.model.lend import NOTHING_SAID
 from phyllome_seat.model.plan import find_left, plan, plan_revert
+from phyllome_seat.model.protect import protect
 from phyllome_seat.model.reconcile import why_not_restored
-from phyllome_seat.model.step import ArmReturn, AttachUsb
+from phyllome_seat.model.step import ArmReturn, AttachUsb, BindDriver
 from phyllome_seat.system.apply import apply, prepare
+from phyllome_seat.system.connection import GuestError, NoLibvirtError
 from phyllome_seat.system.give_back import give_back
+from phyllome_seat.system.limit import NoAnswerError
 from phyllome_seat.system.scan import scan
 from phyllome_seat.system.scan_usb import read_usb
 from phyllome_seat.system.settle_usb import settle_usb
@@ -89,17 +92,32 @@ def _check_done(left: tuple[Step, ...]) -> None:
 
 def _ask(steps: tuple[Step, ...], host: Host, agree: Callable[[str], bool]) -> None:
     armed = next((step for step in steps if isinstance(step, ArmReturn)), None)
-    if armed is None or host.console.ssh or host.console.serial:
+    if armed is None:
         return
-    question = (
-        "the host loses its last screen or keyboard, and neither an SSH server nor a serial login "
-        f"is up: you can reach it again in {armed.timeout_s} s only, when everything comes back."
-    )
+    is_cut = _takes_network(steps, host)  # SSH comes in by it
+    if (host.console.ssh and not is_cut) or host.console.serial:
+        return
+    if is_cut:
+        loss = "its way to the network, and no serial login is up"
+        none, start = "its network goes and no serial login is up", "keep the network"
+    else:
+        loss = "its last screen or keyboard, and neither an SSH server nor a serial login is up"
+        none = "no SSH server and no serial login is up"
+        start = "start one (`systemctl start ssh`)"
+    back = f"you can reach it again in {armed.timeout_s} s only, when everything comes back."
+    question = f"the host loses {loss}: {back}"
     if not agree(question):
         raise ApplyError(
-            "the host could not be reached any more: no SSH server and no serial login is up",
-            hint="start one (`systemctl start ssh`), or run this in a terminal and type yes",
+            f"the host could not be reached any more: {none}",
+            hint=f"{start}, or run this in a terminal and type yes",
         )
+
+
+def _takes_network(steps: tuple[Step, ...], host: Host) -> bool:
+    """Return whether functions that the host's network needs go by these steps."""
+    going = [step.address for step in steps if isinstance(step, BindDriver)]
+    needed = protect(host).pci if going else {}
+    return any(reason.kind == "network" for a in going for reason in needed.get(a, ()))
 
 
 def revert(
@@ -119,12 +137,17 @@ def revert(
     from phyllome_seat.system.service import remove_service
 
     sysfs, state = Sysfs("/"), State("/")
-    with state.lock("phyllome-seat revert", lock_wait_s), connect(uri) as libvirt:
+    with state.lock("phyllome-seat revert", lock_wait_s), connect(uri) as connected:
         prepare(sysfs, state)
-        if libvirt is not None and stop_first_s is not None:
-            ours = [g for g in libvirt.read_guests() if g.seat is not None and g.is_running]
-            _stop(libvirt, [(f"seat {g.seat}", g.name) for g in ours], stop_first_s, True, say)
-        host = _look(sysfs, libvirt)
+        libvirt = connected
+        try:
+            if libvirt is not None and stop_first_s is not None:
+                _stop_ours(libvirt, stop_first_s, say)
+            host = _look(sysfs, libvirt)
+        except (NoAnswerError, NoLibvirtError) as error:  # as where it is down
+            say(f"{error}: what needs libvirt is not given back")
+            libvirt = None
+            host = _look(sysfs, libvirt)
         steps = plan_revert(host)
         apply(steps, sysfs, state, libvirt, host=host, say=say)
         state.write_lending(NOTHING_SAID)
@@ -135,6 +158,19 @@ def revert(
         say("remove phyllome-seat-watch.service")
         return len(steps) + 1, left
     return len(steps), left
+
+
+def _stop_ours(libvirt: Libvirt, timeout_s: float, say: Callable[[str], None]) -> None:
+    """Stop each guest of a seat, with force in the end, and give back what it leaves."""
+    running = [guest for guest in libvirt.read_guests() if guest.is_running]
+    for guest in [guest for guest in running if guest.seat is not None]:
+        try:
+            _stop(libvirt, [(f"seat {guest.seat}", guest.name)], timeout_s, True, say)
+        except GuestError as error:  # the others are stopped all the same
+            say(str(error))
+            continue
+        running.remove(guest)
+        _give_back([guest], running)
 
 
 def start_seats(

@@ -72,6 +72,21 @@ FILES = {
             "write guest: {domain: other}",
         ),
     ),
+    "the-hosts-disk": (
+        "disk: {path: /var/lib/libvirt/phyllome-lab/right.img, size: 64MiB}",
+        "disk: {path: /dev/vda}",
+        MACHINE_SAYS_NO,
+        (
+            "/dev/vda holds ",
+            "so it can be no guest's disk: name another for seat right",
+        ),
+    ),
+    "the-hosts-disk-by-a-link": (
+        "disk: {path: /var/lib/libvirt/phyllome-lab/right.img, size: 64MiB}",
+        "disk: {path: /dev/disk/by-id/virtio-system}",
+        MACHINE_SAYS_NO,
+        ("guest right: /dev/disk/by-id/virtio-system is in use: a mount at /",),
+    ),
 }
 # A line of the command, who gives it, its status, and words of the answer.
 LINES = {

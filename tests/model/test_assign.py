@@ -712,6 +712,42 @@ def test_a_domain_that_does_not_exist_is_refused_with_the_nearest_and_nothing_is
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "holds"),
+    (
+        ("/dev/sda", "/"),
+        ("/dev/sda2", "/"),
+        ("/dev/sda1", "EFI system partition"),
+        ("/dev/mapper/vg0-srv", "/srv"),
+        ("/dev/sdb", "/srv"),
+        ("/dev/sdc", "an active volume"),
+        ("/dev/sda3", ""),
+        ("/dev/mapper/vg1-free", ""),
+        ("/dev/disk/by-id/whatever", ""),  # `apply` follows it
+        ("/dev.img", ""),
+    ),
+)
+def test_a_disk_that_the_host_uses_is_no_guests(path, holds):
+    names = {"sda": (), "sda1": ("sda",), "sda2": ("sda",), "sda3": ("sda",), "sdb": (), "sdc": ()}
+    blocks = [BlockDevice(name, "8:0", below) for name, below in names.items()]
+    blocks += [BlockDevice("dm-0", "254:0", ("sdb",), label="vg0-srv", kind="LVM")]
+    blocks += [BlockDevice("dm-1", "254:1", ("sdc",), label="vg1-free", kind="LVM")]
+    mounts = [("sda2", "/"), ("sda1", "EFI system partition"), ("dm-0", "/srv")]
+    mounts += [("dm-0", "an active volume"), ("dm-1", "an active volume")]
+    host = replace(
+        two_seat_pc(), blocks=tuple(blocks), mounts=tuple(Mount(*mount) for mount in mounts)
+    )
+    wish = one_seat(create=NewGuest("a", 2**30, 1, disk_path=path), line=2, guest_line=3)
+    if not holds:
+        assign(wish, host)
+        return
+
+    said = refusal(wish, host)
+
+    assert said.startswith(f"{path} holds {holds} (")
+    assert "name another for seat left (seats.yaml:3)" in said
+
+
 def test_guests_that_nobody_asked_about_are_not_refused():
     host = replace(two_seat_pc(), guests=None)
 

@@ -94,7 +94,9 @@ class Machine:
             case CreateGuest():
                 xml = render_new_guest(step.seat, step.guest, step.pci, RIGHT_UUID)
                 guest = parse_guest(xml, state="shut off")
-                self.host = replace(host, guests=(*host.guests_known, guest))
+                self.kept[guest.uuid] = ""
+                kept = tuple(sorted(self.kept))
+                self.host = replace(host, guests=(*host.guests_known, guest), kept_guests=kept)
             case EditGuest():
                 guest = self.guest(step.uuid)
                 self.kept.setdefault(guest.uuid, guest.xml)
@@ -105,10 +107,13 @@ class Machine:
                 self._define(guest, resize_guest(guest.xml, step.guest))
             case RestoreGuest():
                 guest = self.guest(step.uuid)
-                self._define(guest, restore_guest(guest.xml, self.kept.pop(guest.uuid, None)))
+                before = self.kept.pop(guest.uuid, None) or None
+                self._define(guest, restore_guest(guest.xml, before))
             case RemoveGuest():
+                self.kept.pop(step.uuid, None)
                 rest = tuple(g for g in host.guests_known if g.uuid != step.uuid)
-                self.host = replace(host, guests=rest)
+                kept = tuple(uuid for uuid in host.kept_guests if uuid != step.uuid)
+                self.host = replace(host, guests=rest, kept_guests=kept)
             case ReloadUdev() | CreateDisk() | ArmReturn():
                 pass
 
@@ -301,12 +306,23 @@ def test_a_domain_changed_by_hand_is_edited_again_and_nothing_else():
     assert steps[0].uuid == win11.uuid
 
 
+def test_a_clone_of_a_guest_that_we_made_is_its_owners():
+    machine = applied()
+    clone = replace(machine.guest(RIGHT_UUID), name="right-clone", uuid="c10e")
+    host = replace(machine.host, guests=(*machine.host.guests_known, clone))
+
+    steps = plan_revert(host)
+
+    assert [step.uuid for step in steps if isinstance(step, RemoveGuest)] == [RIGHT_UUID]
+    assert clone.uuid in [step.uuid for step in steps if isinstance(step, RestoreGuest)]
+
+
 def test_a_created_domain_that_is_gone_is_created_again():
     guests = tuple(g for g in applied().host.guests_known if g.name == "win11")
 
     steps = plan(seats(), replace(applied().host, guests=guests))
 
-    assert kinds(steps) == ["CreateDisk", "CreateGuest"]
+    assert kinds(steps) == ["RemoveFile", "CreateDisk", "CreateGuest"]
 
 
 @pytest.mark.parametrize("created", [True, False])

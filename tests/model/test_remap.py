@@ -88,6 +88,27 @@ def test_twins_that_a_bus_more_moved_on_are_told_by_what_was_plugged_into_them()
     assert found.left == ()
 
 
+def test_one_controller_is_not_proposed_for_two_seats_where_the_other_is_taken_out():
+    host = two_seat_pc()
+    seen = remember(Host(), host)
+    left, right = address(LEFT_USB), address(RIGHT_USB)
+    gone = replace(
+        host,
+        pci=tuple(d for d in host.pci if d.address != left),
+        sockets=tuple(s for s in host.sockets if s.ports[0].controller != left),
+        usb=tuple(
+            replace(d, port=replace(d.port, controller=right))
+            for d in host.usb
+            if d.port and d.port.controller == left
+        ),
+    )
+
+    found = remap(WISH, gone, seen)
+
+    assert [str(seat.usb[0].address) for seat in found.wish.seats] == [LEFT_USB, RIGHT_USB]
+    assert LEFT_USB in " ".join(found.left)
+
+
 def test_what_hands_plugged_into_the_others_controller_moves_no_controller():
     host = two_seat_pc()
     seen = remember(Host(), host)

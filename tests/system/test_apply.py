@@ -108,6 +108,18 @@ def revert(kernel):
     apply(plan_revert(host), kernel, State(kernel.root), host=host)
 
 
+def test_what_was_seen_and_cannot_be_written_down_keeps_nobody_from_giving_back(kernel, programs):
+    programs[0]("udevadm")
+    apply_seats(kernel)
+    seen = Path(kernel.root) / "var/lib/phyllome-seat/seen.json"
+    seen.unlink(missing_ok=True)
+    seen.mkdir(parents=True)  # as little can be written there as on a full disk
+
+    revert(kernel)
+
+    assert plan_revert(look(kernel)) == ()
+
+
 def snapshot(root):
     """Every file below a root with what it holds, but what may differ: memory, and locks."""
     found = {}
