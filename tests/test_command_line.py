@@ -23,11 +23,11 @@ COMMAND = [sys.executable, "-m", "phyllome_seat.cli"]
 
 def test_a_command_gets_the_options_before_and_after_its_name():
     args = cli.parse_line(
-        ["--sysroot", "/x", "start", "left", "right", "-f", "a.yaml", "--wait", "3"]
+        ["--sysroot", "/etc", "start", "left", "right", "-f", "a.yaml", "--wait", "3"]
     )
 
     assert (args.sysroot, args.file, args.seats, args.wait) == (
-        "/x",
+        "/etc",
         "a.yaml",
         ["left", "right"],
         3.0,
@@ -40,7 +40,15 @@ def test_the_lab_reads_its_own_line():
 
 
 @pytest.mark.parametrize(
-    "line", [[], ["scna"], ["scan", "--jsno"], ["scan", "--sysroot", "/x"], ["--sysroot"]]
+    "line",
+    [
+        [],
+        ["scna"],
+        ["scan", "--jsno"],
+        ["scan", "--sysroot", "/etc"],
+        ["--sysroot"],
+        ["--sysroot", "/etc/passwd", "scan"],
+    ],
 )
 def test_a_wrong_line_is_refused_with_status_2(line, capsys):
     with pytest.raises(SystemExit) as exit_:
@@ -50,7 +58,7 @@ def test_a_wrong_line_is_refused_with_status_2(line, capsys):
     assert capsys.readouterr().err.startswith("usage: phyllome-seat")
 
 
-@pytest.mark.parametrize("line", [["--help"], ["-h"], ["--sysroot", "/x", "--help"]])
+@pytest.mark.parametrize("line", [["--help"], ["-h"], ["--sysroot", "/etc", "--help"]])
 def test_help_names_every_command_on_a_line_of_its_own(line, capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.parse_line(line)
@@ -258,3 +266,36 @@ def test_status_is_drawn_again_with_each_news_until_ctrl_c(monkeypatch, capsys):
     assert cli.main(["status", "--follow"]) == 0
     assert (len(shown), waits) == (2, [None, 0, None, 0, None, "closed"])
     assert "\x1b" not in capsys.readouterr().out  # no terminal: nothing is cleared
+
+
+@pytest.mark.parametrize("time", ["nan", "inf", "-1", "1e9", "soon"])
+def test_a_time_that_is_none_is_refused(time, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.parse_line(["identify", "--timeout", time])
+
+    assert exit_.value.code == 2
+    assert "--timeout: invalid seconds value" in capsys.readouterr().err
+
+
+def test_an_option_that_is_there_and_empty_is_no_option_that_is_missing(capsys):
+    assert cli.main(["plan", "--host", ""]) == 2
+    assert cli.main(["plan", "-f", ""]) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_is_said_in_a_line():
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-m", "phyllome_seat.cli", "--sysroot", "/etc", "scan"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (1, "phyllome-seat: No space left on device\n")
+
+
+def test_more_seats_than_anybody_has_are_refused_at_once(capsys):
+    assert cli.main(["propose", "--seats", "65"]) == 2
+    assert "--seats 65: 64 at most" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import sys
 
-from phyllome_seat.cli.inputs import DONE
+from phyllome_seat.cli.inputs import DONE, MACHINE_SAYS_NO
 from phyllome_seat.cli.line import COMMANDS, parse_line
 from phyllome_seat.model.errors import PhyllomeSeatError, SeatFileError
 
@@ -36,11 +36,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PhyllomeSeatError as error:
         _complain(error)
         return error.exit_status
-    except BrokenPipeError:
+    except BrokenPipeError:  # an OSError
         sys.stderr.close()  # else Python complains about standard output once more at exit
         return DONE
+    except OSError as error:
+        return _complain_of_file(error)
     except KeyboardInterrupt:
         return 130
+
+
+def _complain_of_file(error: OSError) -> int:
+    from phyllome_seat.model.printable import one_line
+
+    where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    print(f"phyllome-seat: {one_line(f'{where}{error.strerror or error}')}", file=sys.stderr)
+    return MACHINE_SAYS_NO
 
 
 def _complain(error: PhyllomeSeatError) -> None:

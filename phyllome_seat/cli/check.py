@@ -17,7 +17,7 @@ def check(args: argparse.Namespace) -> int:
     """Print the findings; status 1 where one is an error."""
     from phyllome_seat.model.check import check as find
 
-    if args.report:
+    if args.report is not None:
         _report(args)
         return DONE
     wish = read_wish(args, missing_is_empty=True)
@@ -54,7 +54,7 @@ def _report(args: argparse.Namespace) -> None:
 def _read(args: argparse.Namespace) -> Host:
     """Return the PC, with its platform where it is not from a file."""
     host = read_host(args, guests=True)
-    if args.host:
+    if args.host is not None:
         return host
     from phyllome_seat.model.value import replace
     from phyllome_seat.system.scan_platform import read_platform

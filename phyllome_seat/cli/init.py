@@ -66,7 +66,7 @@ def _say_findings(host: Host) -> tuple[str, ...]:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text("utf-8", "backslashreplace")
+        return path.read_text("utf-8", "surrogateescape")
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -19,10 +19,14 @@ DONE, MACHINE_SAYS_NO, INPUT_IS_WRONG = 0, 1, 2
 
 def read_host(args: argparse.Namespace, *, guests: bool = False) -> Host:
     """Return the PC a command is about: this one, one below a folder, or one from a file."""
-    if getattr(args, "host", None):
+    if getattr(args, "host", None) is not None:
+        from phyllome_seat.model.errors import HostFileError
         from phyllome_seat.model.host_json import parse_host
 
-        return parse_host(read_text(args.host))
+        try:
+            return parse_host(read_text(args.host))
+        except HostFileError as error:
+            raise HostFileError(f"{args.host}: {error}", hint=error.hint) from error
     from phyllome_seat.system.scan import scan
     from phyllome_seat.system.sysfs import Sysfs
 
@@ -39,9 +43,10 @@ def read_wish(args: argparse.Namespace, *, missing_is_empty: bool = False) -> Wi
     from phyllome_seat.model.seat import Wish
     from phyllome_seat.model.seat_file import parse_wish
 
-    path = args.file or args.sysroot.rstrip("/") + "/" + SEAT_FILE
+    usual = args.sysroot.rstrip("/") + "/" + SEAT_FILE
+    path = usual if args.file is None else args.file
     try:
-        return parse_wish(read_text(path), path)
+        return parse_wish(read_text(path, "surrogateescape"), path)
     except _NoSuchFileError:
         if missing_is_empty and args.file is None:
             return Wish(file=path)
@@ -60,11 +65,11 @@ class _SysrootError(PhyllomeSeatError):
     exit_status = INPUT_IS_WRONG
 
 
-def read_text(path: str) -> str:
-    """Return a file's text, standard input's for ``-``."""
+def read_text(path: str, errors: str = "backslashreplace") -> str:
+    """Return a file's text, standard input's for ``-``; `errors` is of what is not UTF-8."""
     try:
         with open(0 if path == "-" else path, "rb") as file:  # noqa: PTH123 - a start without pathlib
-            return file.read().decode("utf-8", "backslashreplace")
+            return file.read().decode("utf-8", errors)
     except OSError as error:
         hint = "name another with -f" if path.endswith(".yaml") else ""
         raise _NoSuchFileError(f"{path}: {error.strerror}", hint=hint) from error

@@ -20,6 +20,9 @@ USAGE = """phyllome-seat [-h] [--version] [--sysroot DIR] [--connect URI]
                      COMMAND ..."""
 
 
+_LONGEST_S = 1e6
+
+
 def parse_line(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return what the command line says, with the function to call for it as ``run``.
 
@@ -91,9 +94,17 @@ def _takes_report(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def seconds(text: str) -> float:
+    """Return a time to wait, eleven days at most; ValueError for another text."""
+    number = float(text)
+    if not 0 <= number <= _LONGEST_S:  # NaN too
+        raise ValueError(text)
+    return number
+
+
 def _takes_wait(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--wait", type=float, default=10.0, metavar="S", help="wait for the lock (%(default)s s)"
+        "--wait", type=seconds, default=10.0, metavar="S", help="wait for the lock (%(default)s s)"
     )
 
 
@@ -111,7 +122,7 @@ def _takes_unattended(parser: argparse.ArgumentParser) -> None:
 
 def _takes_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="S", help="seconds to wait (%(default)s)"
+        "--timeout", type=seconds, default=60.0, metavar="S", help="seconds to wait (%(default)s)"
     )
     parser.add_argument("--force", action="store_true", help="then pull the plug")
 
@@ -119,7 +130,7 @@ def _takes_force(parser: argparse.ArgumentParser) -> None:
 def _takes_press(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("seat", nargs="?", metavar="SEAT", help="whose device it is to be")
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="S", help="seconds to wait (%(default)s)"
+        "--timeout", type=seconds, default=60.0, metavar="S", help="seconds to wait (%(default)s)"
     )
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument(
@@ -164,7 +175,7 @@ def _takes_answers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="ask nothing; take what is proposed")
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=seconds,
         default=120.0,
         metavar="S",
         help="seconds for a press (%(default)s)",

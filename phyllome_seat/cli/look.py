@@ -40,6 +40,9 @@ def scan(args: argparse.Namespace) -> int:
         # sudo keeps it where its configuration says so; without it the session is somebody's
         peer = os.environ.get("SSH_CONNECTION", "").partition(" ")[0] if args.sysroot == "/" else ""
         sys.stdout.write(render_picture(host, name_session(protect(host), peer)))
+        if args.guests and not host.guests:
+            why = "there are none" if host.guests is not None else "libvirt does not answer"
+            print(f"\nguests  {why}")
     return DONE
 
 

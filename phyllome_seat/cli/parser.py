@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
+from os.path import isdir
 
 from phyllome_seat import __version__
 from phyllome_seat.cli.line import COMMANDS, CONNECT, USAGE, render_help
@@ -51,11 +52,18 @@ def command_parser(name: str) -> argparse.ArgumentParser:
 def _main_parser() -> argparse.ArgumentParser:
     parser = _Main(prog="phyllome-seat", usage=USAGE, formatter_class=_Words)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("--sysroot", default="/", metavar="DIR")
+    parser.add_argument("--sysroot", type=folder, default="/", metavar="DIR")
     parser.add_argument("--connect", default=CONNECT, metavar="URI")
     parser.add_argument("command", metavar="COMMAND", choices=COMMANDS)
     parser.add_argument("rest", metavar="...", nargs=argparse.REMAINDER)
     return parser
+
+
+def folder(text: str) -> str:
+    """Return a path that is a folder's; ValueError for another: nothing is below it to be read."""
+    if not isdir(text):  # noqa: PTH112 - a start without pathlib
+        raise ValueError(text)
+    return text
 
 
 class _Main(argparse.ArgumentParser):

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from phyllome_seat.model.proposal import Proposal, ProposalWishes
 
 
+# Nobody has as many; the search takes seconds from a few hundred on.
+_MOST_SEATS = 64
+
+
 def propose(args: argparse.Namespace) -> int:
     """Print proposals, or write the best to a file."""
     from phyllome_seat.model.proposal_text import proposals_json, render_proposal
@@ -22,7 +26,7 @@ def propose(args: argparse.Namespace) -> int:
 
     host = read_host(args, guests=True)
     proposals = find(host, _wishes(host, args))
-    if args.output:
+    if args.output is not None:
         write_new(args.output, render_proposal(proposals))
     if args.json:
         import json
@@ -46,6 +50,10 @@ def _wishes(host: Host, args: argparse.Namespace) -> ProposalWishes:
     seats = parse_seats(host, tuple(args.seat))
     if args.seats is not None and args.seats < max(1, len(seats)):
         raise SeatLineError(f"--seats {args.seats}: {len(seats) or 1} at least")
+    if args.seats is not None and args.seats > _MOST_SEATS:
+        raise SeatLineError(f"--seats {args.seats}: {_MOST_SEATS} at most")
+    if args.host_cpus is not None and args.host_cpus < 1:
+        raise SeatLineError(f"--host-cpus {args.host_cpus}: 1 at least")
     memory = args.host_memory
     if memory is not None:
         import re

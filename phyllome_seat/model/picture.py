@@ -15,7 +15,7 @@ _DRIVERLESS = "no driver"
 def render_picture(host: Host, protected: Protected) -> str:
     """Return the whole PC as lines of text; ends with a line feed."""
     parts = [_machine(host), _gpus(host, protected), _controllers(host, protected)]
-    parts += [_others(host, protected), _rest(host)]
+    parts += [_others(host, protected), _guests(host), _rest(host)]
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part))) + "\n"
 
 
@@ -134,6 +134,13 @@ def _others(host: Host, protected: Protected) -> Iterator[str]:
         is_shown = device.is_usb_controller or device.address in cards or device.is_bridge
         if not is_shown and any(reason.kind != "bridge" for reason in reasons):
             yield _function(device, protected)
+
+
+def _guests(host: Host) -> Iterator[str]:
+    """Yield a line for each guest, none where libvirt was not asked."""
+    for guest in host.guests_known:
+        seat = f", seat {guest.seat}" if guest.seat else ""
+        yield f"guest {guest.name}  {guest.state}{seat}"
 
 
 def _rest(host: Host) -> Iterator[str]:

@@ -13,7 +13,7 @@ from phyllome_seat.model.monitors import numbered
 from phyllome_seat.model.pool_cards import match_monitor
 from phyllome_seat.model.printable import one_line
 from phyllome_seat.model.proposal import SeatWishes
-from phyllome_seat.model.seat_value import CHOICES, PATTERNS, SIZES, nearest
+from phyllome_seat.model.seat_value import CHOICES, PATTERNS, SIZES, is_readable, nearest
 from phyllome_seat.model.value import replace
 
 
@@ -113,6 +113,8 @@ def _virtio(host: Host, seat: SeatWishes, value: str) -> SeatWishes:
 
 
 def _domain(host: Host, seat: SeatWishes, value: str) -> SeatWishes:
+    if not is_readable(value):
+        raise SeatLineError(one_line(f"seat {seat.name}: {value[:50]!r} is no domain's name"))
     if host.guests is not None and value not in {guest.name for guest in host.guests}:
         known = ", ".join(guest.name for guest in host.guests) or "none"
         raise SeatLineError(

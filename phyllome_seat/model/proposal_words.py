@@ -33,7 +33,7 @@ def build_proposal(
     seats = tuple(
         ProposedSeat(
             seat.name,
-            gets=(*_card_words(card), *place.gets, _guest_words(seat)),
+            gets=(*_card_words(card), *place.gets, _guest_words(host, seat)),
             drawbacks=tuple(
                 item.words for item in (*card.drawbacks, *place.drawbacks, *beside(card, place))
             ),
@@ -58,8 +58,10 @@ def _card_words(card: Choice) -> tuple[str, ...]:
     return card.gets
 
 
-def _guest_words(seat: Seat) -> str:
+def _guest_words(host: Host, seat: Seat) -> str:
     new = seat.create
+    if new is None and host.guests is None:
+        return f"guest {seat.domain}, if there is one: libvirt was not asked"
     if new is None:
         return f"guest {seat.domain}, which exists"
     disk = f", {new.disk_bytes / _GIB:.3g} GiB of disk" if new.disk_bytes else ""

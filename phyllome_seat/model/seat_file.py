@@ -27,7 +27,7 @@ from phyllome_seat.model.seat import (
     UsbMatch,
     Wish,
 )
-from phyllome_seat.model.seat_value import SIZES, Reading
+from phyllome_seat.model.seat_value import SIZES, Reading, nearest
 from phyllome_seat.model.value import replace
 from phyllome_seat.model.yaml_node import Mapping, Node, Scalar, Sequence, parse_yaml
 
@@ -45,6 +45,9 @@ def parse_wish(text: str, file: str = "seats.yaml") -> Wish:
     return wish
 
 
+_LEAST_BYTES = 2**20  # of a guest's memory: less is a slip of the pen
+
+
 class _WishReading(Reading):
     """The nouns of a seat file, each from the node of its key."""
 
@@ -54,15 +57,23 @@ class _WishReading(Reading):
             return None
         self.choice(keys.get("version"), "version", "version")
         host = self.keys(keys.get("host"), "host", "host") or {}
+        seats = self.seats(keys.get("seats"))
         return Wish(
-            seats=self.seats(keys.get("seats")),
+            seats=seats,
             console=self.choice(host.get("console"), "host.console", "console") or "keep",
             host_cpus=self.cpus(host.get("cpus"), "host.cpus"),
             host_memory_bytes=self.size(host.get("memory"), "host.memory"),
             file=self.file,
-            unknown_usb=self.pattern(host.get("unknown-usb"), "host.unknown-usb", "seat") or "host",
+            unknown_usb=self.owner(host.get("unknown-usb"), seats),
             gives_up=self.matches(host.get("gives-up"), "host.gives-up", "function"),
         )
+
+    def owner(self, node: Node | None, seats: tuple[Seat, ...]) -> str:
+        place, known = "host.unknown-usb", ("host", "ask", *(seat.name for seat in seats))
+        name = self.pattern(node, place, "owner")
+        if node is not None and name is not None and name not in known:
+            self.expected(node, place, f"one of {', '.join(known)}", nearest(name, known))
+        return name or "host"
 
     def seats(self, node: Node | None) -> tuple[Seat, ...]:
         if node is None:
@@ -180,6 +191,8 @@ class _WishReading(Reading):
         disk = self.keys(keys.get("disk"), f"{place}.disk", "disk") or {}
         path = self.pattern(disk.get("path"), f"{place}.disk.path", "path")
         disk_bytes = self.size(disk.get("size"), f"{place}.disk.size")
+        if memory_bytes is not None and memory_bytes < _LEAST_BYTES:
+            self.expected(keys["memory"], f"{place}.memory", "1MiB or more")
         if name is None or memory_bytes is None or cpus is None:
             return None
         return NewGuest(

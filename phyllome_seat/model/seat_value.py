@@ -59,18 +59,20 @@ CHOICES = {
     "profile": ("plain",),
 }
 PATTERNS = {
-    "seat": "[a-z][a-z0-9-]{0,30}",
+    "seat": "(?!(host|ask)$)[a-z][a-z0-9-]{0,30}",
+    "owner": "[a-z][a-z0-9-]{0,30}",
     "name": "[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}",
-    "path": "/[^\\x00-\\x1f\\x7f-\\x9f]{1,4000}",
+    "path": "(?=.{2,4001}$)(/(?!\\.{1,2}(/|$))[^/\\x00-\\x1f\\x7f-\\x9f]+)+",
     "size": "[1-9][0-9]{0,14}(TiB|GiB|MiB|KiB|B)",
     "cpus": "[1-9][0-9]{0,3}",
     "pin": "[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?){0,999}",
 }
 SIZES = {"TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 _IN_WORDS = {
-    "seat": "a seat name (a letter a-z, then letters a-z, digits or -, at most 31)",
+    "seat": "a seat name (a letter a-z, then letters a-z, digits or -, at most 31; not host, ask)",
+    "owner": "host, ask or a seat name",
     "name": "a name for the guest (a letter or digit, then letters, digits or _.+-, at most 63)",
-    "path": "an absolute path (starting with /)",
+    "path": "an absolute path (starting with /, without //, . and ..)",
     "size": "a size like 512MiB or 16GiB",
     "cpus": "a number of CPUs",
     "pin": "numbers of the host's CPUs, each once (4-7,12-15)",

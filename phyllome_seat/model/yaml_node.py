@@ -64,7 +64,10 @@ def parse_yaml(text: str, file: str) -> Node:
     unreadable = _UNREADABLE.search(text)
     if unreadable:
         line = text.count("\n", 0, unreadable.start()) + 1
-        raise SeatFileError(file, line, "", f"expected UTF-8 text, found {unreadable.group()!r}")
+        found = unreadable.group()
+        is_text = not "\ud800" <= found <= "\udfff"
+        kind = "text without control characters" if is_text else "UTF-8 text"
+        raise SeatFileError(file, line, "", f"expected {kind}, found {found!r}")
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # without libyaml: slower, the same
         return _Composer(yaml.parse(text, Loader=loader), file).document()

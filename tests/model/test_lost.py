@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from phyllome_seat.model.devices import BlockDevice, Mount, NetworkInterface, NetworkUse
+from phyllome_seat.model.devices import BlockDevice, Guest, Mount, NetworkInterface, NetworkUse
 from phyllome_seat.model.host_json import parse_host, render_host
 from phyllome_seat.model.lost import list_lost, name_session, render_lost
 from phyllome_seat.model.picture import render_picture
@@ -150,3 +150,11 @@ def test_on_any_machine_each_device_that_stays_says_what_is_lost_and_no_more(hos
         str(place) for place in (*protected.pci, *protected.usb)
     }
     assert "the host would lose" in render_picture(host, protected)
+
+
+def test_guests_that_libvirt_told_of_are_in_the_picture():
+    host = replace(two_seat_pc(), guests=(Guest("win11", "u", "running", seat="left"),))
+
+    assert "guest win11  running, seat left" in render_picture(host, protect(host)).splitlines()
+    host = replace(host, guests=None)
+    assert "guest" not in render_picture(host, protect(host))

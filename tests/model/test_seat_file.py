@@ -387,7 +387,7 @@ guests = st.builds(
         name, memory, cpus, firmware, profile, *disk
     ),
     st.from_regex(PATTERNS["name"], fullmatch=True),
-    sizes,
+    st.integers(2**20, 10**15 - 1),
     st.integers(1, 9999),
     st.sampled_from(CHOICES["firmware"]),
     st.none() | st.sampled_from(CHOICES["profile"]),
@@ -407,14 +407,22 @@ seats_with_guests = st.one_of(
     st.builds(lambda seat, domain: replace(seat, domain=domain), seats, texts),
     st.builds(lambda seat, guest: replace(seat, create=guest), seats, guests),
 )
+
+
+def _whose(seats, number):
+    """The host, nobody before they are asked, or one of the seats."""
+    names = ("host", "ask", *(seat.name for seat in seats))
+    return names[number % len(names)]
+
+
 wishes = st.builds(
-    Wish,
+    lambda seats, *rest, whose, **more: Wish(seats, *rest, _whose(seats, whose), **more),
     st.lists(seats_with_guests, unique_by=lambda s: s.name, max_size=4).map(tuple),
     st.sampled_from(CHOICES["console"]),
     st.none() | st.integers(1, 9999),
     st.none() | sizes,
     st.just("seats.yaml"),
-    st.from_regex(PATTERNS["seat"], fullmatch=True),
+    whose=st.integers(0, 5),
     gives_up=st.lists(matches, unique=True, max_size=3).map(tuple),
 )
 
@@ -579,3 +587,42 @@ def test_the_schema_and_the_parser_agree_on(changed):
         is_read = False
 
     assert follows(SCHEMA, changed) == is_read
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    (
+        ("seats: {host: {}}", "seats: expected a seat name"),
+        ("seats: {ask: {}}", "not host, ask"),
+        (
+            "host: {unknown-usb: lefft}\nseats: {left: {}}",
+            "host.unknown-usb: expected one of host, ask, left, found 'lefft'",
+        ),
+        (
+            "seats: {a: {guest: {create: {name: a, cpus: 1, memory: 1KiB}}}}",
+            "expected 1MiB or more",
+        ),
+    ),
+)
+def test_words_that_mean_something_else_and_slips_of_the_pen_are_refused(text, said):
+    with pytest.raises(SeatFileError) as refused:
+        parse_wish(f"version: 1\n{text}\n", "seats.yaml")
+
+    assert said in str(refused.value)
+    assert str(refused.value).startswith("seats.yaml:2: ")
+
+
+@pytest.mark.parametrize("path", ("/a//x", "/a/../x", "/a/./x", "/..", "/a/", "//a", "a"))
+def test_a_path_that_is_another_ones_too_is_refused(path):
+    guest = f"{{name: a, cpus: 1, memory: 1GiB, disk: {{path: {path}}}}}"
+    with pytest.raises(SeatFileError, match="an absolute path"):
+        parse_wish(f"version: 1\nseats: {{a: {{guest: {{create: {guest}}}}}}}\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    ((b"# B\xfcro", "expected UTF-8 text"), (b"# \x1b", "expected text without control char")),
+)
+def test_what_is_no_text_is_said_to_be_none(content, said):
+    with pytest.raises(SeatFileError, match=said):
+        parse_wish(content.decode("utf-8", "surrogateescape"))
