@@ -7,6 +7,8 @@ order.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from phyllome_seat.system.scan_usb import read_usb_device
 
 TYPE_CHECKING = False
@@ -21,7 +23,7 @@ _LIMIT_S = 10.0  # a driver may ask the device, which may be slow to answer
 def give_back(device: UsbDevice, sysfs: Sysfs) -> bool:
     """Have the kernel look for drivers of what has none; return whether it found one.
 
-    A write that takes longer than ten seconds is left alone.
+    A write that takes longer than ten seconds is left alone, as is one that cannot be begun.
     """
     folder = f"sys/bus/usb/devices/{device.sysname}"
     left = [
@@ -32,6 +34,7 @@ def give_back(device: UsbDevice, sysfs: Sysfs) -> bool:
     now = read_usb_device(sysfs, device.sysname) if left else None
     if now is None or (now.number, now.id) != (device.number, device.id):
         return False
-    for path in left:
-        sysfs.begin_write(_PROBE).finish(path.rpartition("/")[2], _LIMIT_S)
+    with suppress(OSError):
+        for path in left:
+            sysfs.begin_write(_PROBE).finish(path.rpartition("/")[2], _LIMIT_S)
     return any(sysfs.exists(f"{path}/driver") for path in left)
