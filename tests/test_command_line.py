@@ -299,3 +299,14 @@ def test_a_disk_that_is_full_is_said_in_a_line():
 def test_more_seats_than_anybody_has_are_refused_at_once(capsys):
     assert cli.main(["propose", "--seats", "65"]) == 2
     assert "--seats 65: 64 at most" in capsys.readouterr().err
+
+
+def test_a_card_and_none_at_all_are_not_asked_for_together(tmp_path, capsys):
+    host = tmp_path / "host.json"
+    host.write_text(render_host(two_seat_pc()))
+    card = f"left:gpu={LEFT_GPU}"
+
+    assert cli.main(["propose", "--host", str(host), "--seat", card, "--seat", "left:virtio"]) == 2
+    assert "gpu names a card and virtio asks for none" in capsys.readouterr().err
+    assert cli.main(["propose", "--host", str(host), "--seat", card, "-o", "-"]) == 0
+    assert capsys.readouterr().out.startswith("#")

@@ -26,14 +26,15 @@ def propose(args: argparse.Namespace) -> int:
 
     host = read_host(args, guests=True)
     proposals = find(host, _wishes(host, args))
-    if args.output is not None:
+    is_file = args.output not in (None, "-")
+    if is_file:
         write_new(args.output, render_proposal(proposals))
     if args.json:
         import json
 
         json.dump(proposals_json(proposals), sys.stdout, indent=1)
         print()
-    elif args.output:
+    elif is_file:
         _print_written(args.output, proposals)
     else:
         shown = range(len(proposals)) if args.all else (0,)

@@ -35,7 +35,9 @@ def parse_seats(host: Host, texts: tuple[str, ...]) -> tuple[SeatWishes, ...]:
             )
         seat = seats.setdefault(name, SeatWishes(name))
         if said:
-            seats[name] = _say(host, seat, *said.partition("=")[::2])
+            seats[name] = seat = _say(host, seat, *said.partition("=")[::2])
+        if seat.is_virtual and seat.gpu:
+            raise SeatLineError(f"seat {name}: gpu names a card and virtio asks for none")
     return tuple(seats.values())
 
 
