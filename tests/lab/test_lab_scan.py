@@ -13,6 +13,7 @@ from phyllome_seat.model.host_json import parse_host
 
 pytestmark = pytest.mark.lab
 
+SETS = {"TAGS": ":", "CURRENT_TAGS": ":", "DEVLINKS": " "}
 ROOT = Path(__file__).parents[2]
 READ_UDEV = """
 import json, os
@@ -71,6 +72,8 @@ def parse_export(text):
     for block in text.strip().split("\n\n"):
         lines = [line.split(": ", 1) for line in block.split("\n")]
         facts = dict(value.split("=", 1) for kind, value in lines if kind == "E")
+        for key, mark in SETS.items():  # in another order each time: they are sets in udevadm
+            facts[key] = mark.join(sorted(facts.get(key, "").split(mark)))
         path = facts["DEVPATH"]
         name = f"+{facts['SUBSYSTEM']}:{path.rpartition('/')[2]}"
         if "IFINDEX" in facts:
