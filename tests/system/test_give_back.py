@@ -16,7 +16,7 @@ from tests.system.device_trees import interface, pci, root_hub, usb
 from tests.system.test_lending import BUS, XHCI
 from tests.system.trees import make_tree
 
-PROBE = "sys/bus/usb/drivers_probe"
+PROBE, END = "sys/bus/usb/drivers_probe", "that is all"
 
 
 @contextmanager
@@ -29,19 +29,21 @@ def kernel(root, has_driver=True):
     def listen():
         while True:
             with (root / PROBE).open() as words:
-                name = words.read()
-            if name == "that is all":
-                return
-            asked.append(name)
-            if has_driver:
+                said = words.read()
+            name = said.removesuffix(END)  # which may have come together
+            if name:
+                asked.append(name)
+            if name and has_driver:
                 (root / "sys/bus/usb/devices" / name / "driver").symlink_to("../usbhid")
+            if name != said:
+                return
 
     thread = threading.Thread(target=listen)
     thread.start()
     try:
         yield asked
     finally:
-        (root / PROBE).write_text("that is all")
+        (root / PROBE).write_text(END)
         thread.join()
         (root / PROBE).unlink()
 
