@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
 
 from phyllome_seat.model.errors import ApplyError, ReadBackError
 from phyllome_seat.model.step import (
@@ -80,7 +79,10 @@ def apply(
 
             check_disk(step, sysfs)
     if host is not None and steps:
-        _remember(host, state)
+        try:
+            _remember(host, state)
+        except OSError as error:  # comfort: a full disk must keep nobody from giving things back
+            say(f"what is in sight now is not remembered: {error}")
     for step in steps:
         say(str(step))
         _do(step, sysfs, state, libvirt, unbind_s)
@@ -124,11 +126,10 @@ def _do(step: Step, sysfs: Sysfs, state: State, libvirt: Libvirt | None, unbind_
 def _remember(host: Host, state: State) -> None:
     from phyllome_seat.model.seen import parse_seen, remember, render_seen
 
-    with suppress(OSError):  # comfort: a full disk must keep nobody from giving things back
-        old = state.read_seen()
-        new = render_seen(remember(parse_seen(old), host))
-        if new != old:
-            state.write_seen(new)
+    old = state.read_seen()
+    new = render_seen(remember(parse_seen(old), host))
+    if new != old:
+        state.write_seen(new)
 
 
 def _write_file(step: WriteFile, root: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 from phyllome_seat.model.cores import render_cpus
 from phyllome_seat.model.errors import ApplyError, ReadBackError
 from phyllome_seat.model.guest_edit import edit_guest, needs_edit, restore_guest
@@ -50,9 +53,6 @@ def _create(step: CreateGuest, sysfs: Sysfs, state: State, libvirt: Libvirt) -> 
 
 def check_disk(step: CreateGuest, sysfs: Sysfs) -> None:
     """Refuse a disk of the host's that somebody uses, whatever link leads to it. ApplyError."""
-    import os
-    import stat
-
     from phyllome_seat.system.holders import find_disk_users
 
     path = step.guest.disk_path

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from phyllome_seat.system.scan_usb import read_usb_device
+from phyllome_seat.system.scan_usb import is_plugged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def give_back(device: UsbDevice, sysfs: Sysfs) -> bool:
         for name in sysfs.list(folder)
         if name.startswith(device.sysname + ":") and not sysfs.exists(f"{folder}/{name}/driver")
     ]
-    now = read_usb_device(sysfs, device.sysname) if left else None
-    if now is None or (now.number, now.id) != (device.number, device.id):
+    if not (left and is_plugged(sysfs, device)):
         return False
     with suppress(OSError):
         for path in left:

@@ -163,11 +163,7 @@ class Libvirt(GuestsUsb):
 
     # -- running -----------------------------------------------------------------------------------
 
-    def start(
-        self,
-        name: str,
-        meanwhile: Callable[[], None] = lambda: None,
-    ) -> bool:
+    def start(self, name: str, meanwhile: Callable[[], None] = lambda: None) -> bool:
         """Start a seat's guest: paused, then `meanwhile`, then running; return whether it ran.
 
         A guest that runs is left alone; one that is paused, as after a start that was killed, is

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from functools import partial
 
 from phyllome_seat.model.errors import PhyllomeSeatError
 from phyllome_seat.model.step import AttachUsb, DetachUsb, find_going
@@ -16,13 +17,14 @@ from phyllome_seat.model.watch_event import Attached, Detached, Refused, Renumbe
 from phyllome_seat.system.apart import apart
 from phyllome_seat.system.guests import Libvirt
 from phyllome_seat.system.limit import NoAnswerError
+from phyllome_seat.system.scan_usb import is_plugged
 from phyllome_seat.system.settle_usb import find_key, why_held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from phyllome_seat.model.devices import Guest, UsbDevice
+    from phyllome_seat.model.devices import Guest
     from phyllome_seat.model.step import UsbStep
     from phyllome_seat.model.watch_event import WatchEvent
     from phyllome_seat.system.sysfs import Sysfs
@@ -35,19 +37,16 @@ class Hands:
     """Those at work, and their connections, by their guest's uuid.
 
     What was done is said by `say`; `done` is called with the guest's uuid when its steps are.
-    `is_there` tells a device that is still plugged in.
     """
 
     def __init__(
         self,
         uri: str,
         sysfs: Sysfs,
-        is_there: Callable[[UsbDevice], bool],
         say: Callable[[WatchEvent], None],
         done: Callable[[str], None],
     ) -> None:
-        self._uri, self._sysfs = uri, sysfs
-        self._is_there, self._say, self._done = is_there, say, done
+        self._uri, self._sysfs, self._say, self._done = uri, sysfs, say, done
         self.busy: dict[str, asyncio.Task[None]] = {}
         self.connections: dict[str, Libvirt] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -136,7 +135,7 @@ class Hands:
         libvirt = self.connections.get(uuid)
         if libvirt is None:
             libvirt = self.connections[uuid] = Libvirt(self._uri).__enter__()
-        return libvirt.do_usb(step, known, is_there=self._is_there)
+        return libvirt.do_usb(step, known, is_there=partial(is_plugged, self._sysfs))
 
     def _tell(self, step: UsbStep, why: str | None, took_s: float) -> None:
         key = find_key(step)

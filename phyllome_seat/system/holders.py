@@ -63,16 +63,18 @@ def find_usb_holders(sysfs: Sysfs, device: UsbDevice) -> tuple[str, ...]:
     """Return who uses the disks of a USB device now, as `find_holders`; its other nodes are free to
     go, as when somebody pulls it out.
     """
-    folder = sysfs.resolve(f"sys/bus/usb/devices/{device.sysname}") if device.may_store else None
-    nodes = () if folder is None else tuple(node for node in _below(sysfs, folder) if node.is_block)
-    return find_users(sysfs, nodes)
+    return _disk_users(sysfs, f"sys/bus/usb/devices/{device.sysname}") if device.may_store else ()
 
 
 def find_disk_users(sysfs: Sysfs, number: str) -> tuple[str, ...]:
     """Return who uses the block device of this number now, or a partition of it."""
-    folder = sysfs.resolve(f"sys/dev/block/{number}")
-    nodes = () if folder is None else tuple(node for node in _below(sysfs, folder) if node.is_block)
-    return find_users(sysfs, nodes)
+    return _disk_users(sysfs, f"sys/dev/block/{number}")
+
+
+def _disk_users(sysfs: Sysfs, place: str) -> tuple[str, ...]:
+    folder = sysfs.resolve(place)
+    nodes = () if folder is None else _below(sysfs, folder)
+    return find_users(sysfs, tuple(node for node in nodes if node.is_block))
 
 
 def find_users(sysfs: Sysfs, nodes: tuple[Node, ...]) -> tuple[str, ...]:

@@ -85,6 +85,12 @@ def read_usb_device(sysfs: Sysfs, name: str) -> UsbDevice | None:
     return _read_device(sysfs, name, buses, interfaces.get(name, ()))
 
 
+def is_plugged(sysfs: Sysfs, device: UsbDevice) -> bool:
+    """Return whether this very device is plugged in now, whatever was heard; for any thread."""
+    now = read_usb_device(sysfs, device.sysname)
+    return now is not None and (now.number, now.id) == (device.number, device.id)
+
+
 def with_usb_device(
     devices: tuple[UsbDevice, ...], name: str, device: UsbDevice | None
 ) -> tuple[UsbDevice, ...]:

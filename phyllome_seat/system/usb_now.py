@@ -88,11 +88,6 @@ class UsbNow:
             return False
         return any(d.sysname == name and d.number == int(number) for d in self._host.usb)
 
-    def is_there(self, device: UsbDevice) -> bool:
-        """Return whether this very device is plugged in now, whatever was heard; for any thread."""
-        now = read_usb_device(self.sysfs, device.sysname)
-        return now is not None and (now.number, now.id) == (device.number, device.id)
-
     def coming(self, name: str) -> Coming:
         """Return how what has this name has come and gone."""
         return self._coming.get(name, Coming())

@@ -137,9 +137,7 @@ class Watch:
         self._is_lost = False
         self._says: deque[WatchEvent] = deque()
         self._guests = GuestsNow(self._says.append, self._look_again)
-        self._hands = Hands(
-            uri, self._usb.sysfs, self._usb.is_there, self._says.append, self._note_done
-        )
+        self._hands = Hands(uri, self._usb.sysfs, self._says.append, self._note_done)
 
     def __aiter__(self) -> AsyncGenerator[WatchEvent]:
         """Return the events, in their order, without an end."""

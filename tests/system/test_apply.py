@@ -115,9 +115,11 @@ def test_what_was_seen_and_cannot_be_written_down_keeps_nobody_from_giving_back(
     seen.unlink(missing_ok=True)
     seen.mkdir(parents=True)  # as little can be written there as on a full disk
 
-    revert(kernel)
+    host, said = look(kernel), []
+    apply(plan_revert(host), kernel, State(kernel.root), host=host, say=said.append)
 
     assert plan_revert(look(kernel)) == ()
+    assert "what is in sight now is not remembered" in said[0]
 
 
 def snapshot(root):
