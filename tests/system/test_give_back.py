@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from contextlib import contextmanager
 
 import pytest
 
 from phyllome_seat.model.value import replace
+from phyllome_seat.system import child_write
 from phyllome_seat.system.give_back import give_back
 from phyllome_seat.system.scan_usb import read_usb_device
 from phyllome_seat.system.sysfs import Sysfs
@@ -16,36 +15,30 @@ from tests.system.device_trees import interface, pci, root_hub, usb
 from tests.system.test_lending import BUS, XHCI
 from tests.system.trees import make_tree
 
-PROBE, END = "sys/bus/usb/drivers_probe", "that is all"
+PROBE = "sys/bus/usb/drivers_probe"
 
 
 @contextmanager
 def kernel(root, has_driver=True):
-    """The kernel, that looks for the driver of an interface; what it was asked is given."""
+    """The kernel, that has looked for the driver of an interface as the write of it ends.
+
+    What it was asked is given.
+    """
     asked: list[str] = []
-    (root / PROBE).parent.mkdir(parents=True, exist_ok=True)
-    os.mkfifo(root / PROBE)
 
-    def listen():
-        while True:
-            with (root / PROBE).open() as words:
-                said = words.read()
-            name = said.removesuffix(END)  # which may have come together
-            if name:
-                asked.append(name)
-            if name and has_driver:
-                (root / "sys/bus/usb/devices" / name / "driver").symlink_to("../usbhid")
-            if name != said:
-                return
+    class Write:
+        def __init__(self, path):
+            assert path == str(root / PROBE)
 
-    thread = threading.Thread(target=listen)
-    thread.start()
-    try:
+        def finish(self, text, timeout_s):
+            asked.append(text)
+            if has_driver:
+                (root / "sys/bus/usb/devices" / text / "driver").symlink_to("../usbhid")
+            return ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(child_write, "ChildWrite", Write)
         yield asked
-    finally:
-        (root / PROBE).write_text(END)
-        thread.join()
-        (root / PROBE).unlink()
 
 
 @pytest.fixture
