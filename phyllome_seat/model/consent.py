@@ -33,9 +33,9 @@ class Consent:
         return reason.by_name and self.names(host, place, reason)
 
     def names(self, host: Host, place: PciAddress | UsbPort, reason: Reason) -> bool:
-        """Whether `gives-up` names what is at `place`, or what it shares its group with."""
+        """Whether `gives-up` names what the host needs: what is at `place`, or in its group."""
         if isinstance(place, PciAddress):
-            return place in self.functions or reason.about in self.functions
+            return (reason.about or place) in self.functions
         if any(place == port or place.is_below(port) for port in self.ports):
             return True
         here = [d for d in host.usb if d.port == place and not d.remembered]

@@ -121,6 +121,20 @@ def test_what_shares_the_group_of_what_is_given_up_goes_with_it():
     assert len(assign(wish(wants, line), host).addresses) == 2
 
 
+def test_a_line_gives_up_what_its_own_device_is_needed_for_and_no_other_of_its_group():
+    group = {"iommu_group": 90}
+    host = with_function(with_adapter("default route"), LEFT_USB, **group)
+    host = with_function(host, LEFT_GPU, boot_vga=True, driver=None, **group)
+    host = replace(host, console=replace(host.console, gpu=address(LEFT_GPU)))
+    wants = f"usb: [controller: {CONTROLLER}]"
+    card = f'function: {{pci: "{LEFT_GPU}", id: "10de:2786"}}'
+
+    (refusal,) = refusals(wish(wants, f"function: {CONTROLLER}"), host)
+    assert f"shares IOMMU group 90 with {LEFT_GPU}" in refusal
+    assert f"or write `- {card}` under" in refusal
+    assert assign(wish(wants, f"function: {CONTROLLER}", card), host).addresses
+
+
 @pytest.mark.parametrize(
     "why", ["root file system", "nfs4 mount at /srv", "disk by iSCSI", "disk rbd0"]
 )
