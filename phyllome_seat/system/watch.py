@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from phyllome_seat.system.listen import Heard
     from phyllome_seat.system.lock import Lock
 
+_COMMAND = "phyllome-seat watch"
 SEAT_FILE = "/etc/phyllome-seat/seats.yaml"
 # From one comparison to the next where only time goes on, then twice that; while steps are done
 _LEAST_S, _BUSY_LEAST_S = 0.2, 1.0
@@ -244,6 +245,8 @@ class Watch:
                 self._guests.note(uuid)
                 if number is not None:
                     self._hands.forgive(uuid)
+                elif uuid in self._hands.busy:
+                    return  # likely what is being done to it: it is read when that is
             case Connected(libvirt=libvirt):
                 self._guests.connect(libvirt)
                 if self._is_lost:
@@ -331,7 +334,7 @@ class Watch:
         libvirt = self._guests.libvirt
         try:
             if self._lock is None:
-                self._lock = await _take(self._state.lock("phyllome-seat watch", _LOCK_S))
+                self._lock = await self._take()
             if libvirt is not None:
                 await self._guests.read(libvirt, self._hands.busy)
             elif self._guests.is_stale:
@@ -354,6 +357,13 @@ class Watch:
             self._comparing_s = None
         if not self._hands.busy:
             self._let_go()
+
+    async def _take(self) -> Lock:
+        """Take the lock, at once where it is free; else wait for it in a thread."""
+        try:
+            return self._state.lock(_COMMAND, 0.0).__enter__()
+        except LockedError:
+            return await _take_apart(self._state.lock(_COMMAND, _LOCK_S))
 
     def _let_go(self) -> None:
         if self._lock is not None:
@@ -470,7 +480,7 @@ def watch_forever(seat_file: str = SEAT_FILE, *, uri: str = SYSTEM) -> Iterator[
             runner.run(events.aclose())
 
 
-async def _take(lock: Lock) -> Lock:
+async def _take_apart(lock: Lock) -> Lock:
     """Take the lock in a thread; give it back where nobody waits for that any more."""
     taking = asyncio.ensure_future(asyncio.to_thread(lock.__enter__))
     try:

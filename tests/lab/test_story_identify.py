@@ -9,6 +9,7 @@ import pytest
 
 from phyllome_seat.lab.describe import read_description
 from phyllome_seat.lab.description import UsbKind, UsbThing
+from phyllome_seat.lab.usbmodels import gamepad_report
 from phyllome_seat.model.digits import number_rectangles
 from tests.lab.conftest import EXAMPLE
 from tests.lab.console import Console
@@ -22,8 +23,10 @@ PLUGGED = (
     UsbThing("hub", UsbKind.HUB, "3"),
     UsbThing("behind-hub", UsbKind.KEYBOARD, "3.1", serial="SAME", card="right"),
 )
+PAD = UsbThing("pad", UsbKind.GAMEPAD, "4")
 LATE = UsbThing("late", UsbKind.KEYBOARD, "4", serial="LATE", card="right")
 HOST_USB = "0000:00:08.0"
+PLAN_NAMED = ("plan", "-f", "/root/named.yaml", "--json")
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +112,81 @@ def test_a_click_identifies_a_pointer_whose_whole_controller_can_go(story):
     assert found["usb"]["serial"] == "LT1"
     assert found["verdict"] == "controller"
     assert found["lines"][0]["usb"] == 'controller: {pci: "0000:02:00.0", id: "1b36:000d"}'
+
+
+def test_a_gamepads_button_identifies_it_and_its_stick_does_not(story):
+    story.pc.plug(PAD, "host-usb")
+    story.pc.wait("grep -q PAD1 /sys/class/input/event*/device/uniq && udevadm settle")
+    asking = Asking(story.pc, "right")
+    for stick in (0, 255, 128):
+        story.pc.device("pad").report(gamepad_report(stick, stick, frozenset()))
+    time.sleep(1)
+    assert not story.pc.get("/root/out")
+    story.pc.press("pad", "south")
+
+    status, found, _ = asking.answer()
+
+    assert (status, found["usb"]["serial"], found["verdict"]) == (0, "PAD1", "port")
+    assert found["usb"]["port"] == f"{HOST_USB}/usb2/4"
+    story.pc.unplug("pad")
+
+
+# What a node says to who asked for keys alone, and to who did not.
+MASKED = """
+import os, sys, time
+from phyllome_seat.system.identify import _EVENT, _only_keys
+kinds = {}
+nodes = {name: os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK) for name in ("keys", "all")}
+_only_keys(nodes["keys"])
+print("listening", flush=True)
+time.sleep(5)
+for name, fd in nodes.items():
+    content = os.read(fd, 1 << 16)
+    print(name, sorted({kind for _, _, kind, _, _ in _EVENT.iter_unpack(content)}), flush=True)
+"""
+
+
+def test_the_kernel_keeps_all_but_keys_and_buttons_from_who_waits_for_a_press(story):
+    pc = story.pc
+    pc.put("/root/masked.py", MASKED)
+    node = pc.run("ls /dev/input/by-id/*LT1-event*").stdout.split()[0]
+    python = "$(sed -n '1s/^#!//p' $(command -v phyllome-seat))"
+    pc.run(f"{python} /root/masked.py {node} >/root/kinds 2>&1 &")
+    pc.wait("grep -q listening /root/kinds")
+    pc.point("left-tablet", 0.2, 0.4)
+    pc.click("left-tablet")
+    pc.wait("grep -q ^all /root/kinds", timeout_s=30)
+
+    # EV_SYN ends each report; EV_KEY 1, EV_ABS 3, EV_MSC 4
+    assert pc.get("/root/kinds").decode().splitlines()[1:] == ["keys [0, 1]", "all [0, 1, 3, 4]"]
+
+
+def test_a_report_names_nobody_and_can_be_planned_against(story):
+    pc = story.pc
+    seats = (EXAMPLE.parent / "seats.yaml").read_text()
+    for serial in ("8KTXF13", "104NTAB"):
+        seats = seats.replace(f', serial: "{serial}"', "")
+    pc.put("/root/named.yaml", seats)
+    pc.run("rm -f /root/pc.json")
+
+    story.command("check", "--report", "/root/pc.json")
+
+    report = pc.get("/root/pc.json").decode()
+    own = pc.run("cat /sys/class/net/e*/address /etc/machine-id /sys/class/dmi/id/product_uuid")
+    serials = pc.run("cat /sys/bus/usb/devices/*/serial").stdout.split()
+    secrets = {"8KTXF13", "104NTAB", "H0001", *own.stdout.split(), *serials}
+    assert len(secrets) > 8
+    assert [word for word in secrets if word.lower() in report.lower()] == []
+    binds = [
+        [
+            step["words"]
+            for step in json.loads(story.command(*words))["steps"]
+            if "BindDriver" in step["step"]
+        ]
+        for words in (PLAN_NAMED, (*PLAN_NAMED, "--host", "/root/pc.json"))
+    ]
+    assert len(binds[0]) == 6
+    assert binds[0] == binds[1]
 
 
 def test_esc_and_the_time_limit_end_it_with_status_1(story):

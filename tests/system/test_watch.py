@@ -861,6 +861,37 @@ def test_a_guest_whose_step_hangs_is_not_read_before_that_ends(tmp_path, machine
     asyncio.run(run())
 
 
+def test_the_event_of_an_attach_begins_no_comparison_beside_it(tmp_path, machine, monkeypatch):  # noqa: F811
+    attach, go_on, looks = machine.attach, threading.Event(), []
+    right = machine.domains["right"].uuid
+    look = watch.Watch._look
+
+    def hang(*step):
+        go_on.wait(5)
+        attach(*step)
+
+    def look_and_count(self):
+        looks.append(self)
+        return look(self)
+
+    async def run():
+        async with Watched(Desk(tmp_path, machine)) as watched:
+            machine.attach = hang
+            watched.plug("8", KEYBOARD)
+            await watched.until(lambda: watched.watch._hands.busy)
+            monkeypatch.setattr(watch.Watch, "_look", look_and_count)
+            watched.given.hear(GuestEvent(right))
+            await watched.still()
+            assert looks == []
+            go_on.set()
+            await watched.until(lambda: machine.has("right") == {"8"} and looks)
+            machine.detach("right", machine.domains["right"].entries[0].alias)  # somebody else's
+            watched.given.hear(GuestEvent(right))
+            await watched.until(lambda: machine.has("right") == {"8"})
+
+    asyncio.run(run())
+
+
 def test_a_guest_that_does_not_answer_is_not_asked_for_the_rest_of_its_steps(
     tmp_path,
     machine,  # noqa: F811
