@@ -63,6 +63,11 @@ def pytest_addoption(parser):
         choices=("trixie", "bookworm", "forky"),
         help="the Debian release that the lab's PC runs",
     )
+    parser.addoption(
+        "--modular",
+        metavar="TAR",
+        help="have libvirt's own QEMU daemon in the PC, of what build_virtqemud.sh made",
+    )
 
 
 def pytest_configure(config):

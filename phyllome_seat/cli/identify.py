@@ -109,12 +109,13 @@ def _monitors(args: argparse.Namespace) -> int:
             file=sys.stderr,
             flush=True,
         )
-        with show_numbers(Sysfs("/"), monitors) as dark:
+        with show_numbers(Sysfs("/"), monitors) as shown:
+            dark = shown.dark
             if not args.json:
                 for number, connector in monitors:
                     print(render_monitor(number, connector, host, dark.get(number, "")), flush=True)
             if len(dark) < len(monitors):
-                wait_enter(terminal, args.timeout)
+                wait_enter(terminal, args.timeout, shown.desktops)
     if not monitors:
         print("no monitor is seen on any card", file=sys.stderr)
     if args.json:

@@ -223,10 +223,10 @@ def _show_numbers(host: Host) -> None:
 
     monitors = numbered(host)
     print("each monitor shows its number; look, then press Enter to go on", flush=True)
-    with terminal_of_this() as terminal, show_numbers(Sysfs("/"), monitors) as dark:
-        if len(dark) < len(monitors):
-            wait_enter(terminal, 30.0)
-    for number, why in dark.items():
+    with terminal_of_this() as terminal, show_numbers(Sysfs("/"), monitors) as shown:
+        if len(shown.dark) < len(monitors):
+            wait_enter(terminal, 30.0, shown.desktops)
+    for number, why in shown.dark.items():
         print(f"  {number} is not shown: {why}")
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mmap import mmap
+
     Rectangle = tuple[int, int, int, int]  # left, top, width, height in pixels
+
+_INK, _GROUND = b"\xff\xff\xff\x00", b"\x50\x28\x10\x00"  # XRGB8888, little-endian: blue first
 
 # Seven strokes: A on top, then clockwise B C D E F, G in the middle.
 _STROKES = ("ABCDEF", "BC", "ABGED", "ABGCD", "FGBC", "AFGCD", "AFGEDC", "ABC", "ABCDEFG", "ABCDFG")
@@ -22,6 +26,16 @@ def number_rectangles(number: int, width: int, height: int) -> tuple[Rectangle, 
         for place, digit in enumerate(digits)
         for rectangle in _digit(digit, (left + place * (wide + gap), top, wide, tall), stroke)
     )
+
+
+def draw_number(pixels: mmap, number: int, width: int, height: int, stride: int) -> None:
+    """Draw `number` as large as a screen, in XRGB8888 with lines of `stride` bytes."""
+    line = (_GROUND * width).ljust(stride, b"\0")
+    pixels[: stride * height] = line * height
+    for left, top, wide, tall in number_rectangles(number, width, height):
+        for row in range(top, top + tall):
+            start = row * stride + left * 4
+            pixels[start : start + wide * 4] = _INK * wide
 
 
 def _digit(digit: str, box: Rectangle, stroke: int) -> tuple[Rectangle, ...]:

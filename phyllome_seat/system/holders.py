@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 
 from phyllome_seat.model.printable import printable
 from phyllome_seat.model.value import dataclass
@@ -139,15 +140,33 @@ def _nvidia(sysfs: Sysfs, address: PciAddress) -> Iterator[Node]:
             yield Node(f"{_NVIDIA_MAJOR}:{value.strip()}", f"nvidia{value.strip()}")
 
 
+def find_owners(path: str) -> tuple[int, ...]:
+    """Return whose processes (uids) have the character device at `path` open, each once."""
+    try:
+        found = os.stat(path).st_rdev
+    except OSError:
+        return ()
+    owners = set()
+    for pid in _pids((Node(f"{os.major(found)}:{os.minor(found)}", path),)):
+        with suppress(OSError):  # it has ended meanwhile
+            owners.add(os.stat(f"/proc/{pid}").st_uid)
+    return tuple(sorted(owners))
+
+
 def _processes(nodes: tuple[Node, ...]) -> Iterator[str]:
     """Return the processes of this machine that have one of `nodes` open."""
+    for pid in _pids(nodes):
+        name = _name(pid)
+        if name not in _PASSING:
+            yield f"pid {pid} ({name})"
+
+
+def _pids(nodes: tuple[Node, ...]) -> Iterator[str]:
     numbers = {(node.is_block, node.number) for node in nodes}
     names = {node.name.rpartition("/")[2] for node in nodes}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         if any(_is_one_of(path, numbers, names) for path in _descriptors(pid)):
-            name = _name(pid)
-            if name not in _PASSING:
-                yield f"pid {pid} ({name})"
+            yield pid
 
 
 def _descriptors(pid: str) -> list[str]:

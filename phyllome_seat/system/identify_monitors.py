@@ -1,13 +1,14 @@
-"""Which monitor is it: each shows its number, as long as nobody else has its card."""
+"""Which monitor is it: each shows its number, by its card or by the desktop that has the card."""
 
 from __future__ import annotations
 
 import errno
 from contextlib import ExitStack, contextmanager
 
-from phyllome_seat.model.digits import number_rectangles
+from phyllome_seat.model.digits import draw_number
 from phyllome_seat.model.monitors import HELD
-from phyllome_seat.system.drm import Card, Lit
+from phyllome_seat.model.value import dataclass
+from phyllome_seat.system.drm import Card
 from phyllome_seat.system.numbers import find_addresses
 
 TYPE_CHECKING = False
@@ -17,48 +18,81 @@ if TYPE_CHECKING:
     from phyllome_seat.model.address import PciAddress
     from phyllome_seat.model.devices import Connector
     from phyllome_seat.system.sysfs import Sysfs
+    from phyllome_seat.system.wayland import Desktop
 
-_INK, _GROUND = b"\xff\xff\xff\x00", b"\x50\x28\x10\x00"  # XRGB8888, little-endian: blue first
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Numbers that are shown: ``dark`` says why one is not, by number.
+
+    ``desktops`` are those on which there are windows of ours, to be read while they are.
+    """
+
+    dark: dict[int, str]
+    desktops: list[Desktop]
 
 
 @contextmanager
-def show_numbers(
-    sysfs: Sysfs, numbers: tuple[tuple[int, Connector], ...]
-) -> Iterator[dict[int, str]]:
+def show_numbers(sysfs: Sysfs, numbers: tuple[tuple[int, Connector], ...]) -> Iterator[Shown]:
     """Show each number on its monitor during a ``with``; then what was shown before.
 
-    Gives why a number is not shown, by number: nothing for those that are.
+    On a card that nobody has as it is, on one that a Wayland desktop has by that.
     """
     nodes = _read_nodes(sysfs)
-    dark: dict[int, str] = {}
+    shown = Shown({}, [])
     with ExitStack() as cleanup:
         for gpu in dict.fromkeys(connector.gpu for _, connector in numbers):
             wanted = {c.name: number for number, c in numbers if c.gpu == gpu}
+            if gpu not in nodes:
+                shown.dark.update(dict.fromkeys(wanted.values(), "its card is not the host's now"))
+                continue
             try:
-                if gpu not in nodes:
-                    raise FileNotFoundError(errno.ENOENT, "its card is not the host's now")
                 card = cleanup.enter_context(Card(nodes[gpu]))
             except OSError as error:
-                dark |= dict.fromkeys(wanted.values(), _why(error))
+                if error.errno in (errno.EBUSY, errno.EACCES):
+                    _show_on_desktops(nodes[gpu], wanted, shown, cleanup)
+                else:
+                    shown.dark.update(dict.fromkeys(wanted.values(), error.strerror or str(error)))
                 continue
             for name, number in wanted.items():
                 try:
                     lit = card.light(name)
                 except OSError as error:
-                    dark[number] = _why(error)
+                    shown.dark[number] = error.strerror or str(error)
                     continue
                 if lit is None:
-                    dark[number] = "its card can show no picture of its own on it"
+                    shown.dark[number] = "its card can show no picture of its own on it"
                 else:
-                    _paint(lit, number)
+                    # Drawn after the CRTC shows the buffer: bochs-drm before 6.14 loses the rest.
+                    draw_number(lit.pixels, number, lit.width, lit.height, lit.stride)
                     card.flush(lit)
-        yield dark
+        yield shown
 
 
-def _why(error: OSError) -> str:
-    if error.errno in (errno.EBUSY, errno.EACCES):
-        return f"{HELD}: run this on a text console (Ctrl+Alt+F3)"
-    return error.strerror or str(error)
+def _show_on_desktops(node: str, wanted: dict[str, int], shown: Shown, cleanup: ExitStack) -> None:
+    """Show numbers, by their connector's name, on the desktops whose users have a card's node."""
+    from phyllome_seat.system.holders import find_owners
+    from phyllome_seat.system.wayland import Desktop, NoWaylandError, find_desktops
+
+    why = dict.fromkeys(wanted, HELD)
+    for path in find_desktops(find_owners(node)):
+        try:
+            desktop = cleanup.enter_context(Desktop(path))
+        except NoWaylandError:
+            why = dict.fromkeys(why, f"{HELD}: install python3-pywayland, or")
+            break
+        except OSError:  # of somebody who is logged in beside, or just gone
+            continue
+        shown.desktops.append(desktop)
+        for name in [*why]:
+            try:
+                desktop.show(name, wanted[name])
+                del why[name]
+            except OSError as error:
+                why[name] = f"{HELD}: {error};"
+    for name, words in why.items():
+        way_out = "run this on a text console (Ctrl+Alt+F3)"
+        shown.dark[wanted[name]] = f"{words} {way_out}" if words != HELD else f"{HELD}: {way_out}"
 
 
 def _read_nodes(sysfs: Sysfs) -> dict[PciAddress, str]:
@@ -71,13 +105,3 @@ def _read_nodes(sysfs: Sysfs) -> dict[PciAddress, str]:
             if addresses:
                 nodes[addresses[-1]] = f"/dev/dri/{name}"
     return nodes
-
-
-def _paint(lit: Lit, number: int) -> None:
-    """Draw after the CRTC shows the buffer: bochs-drm before 6.14 loses what was drawn earlier."""
-    line = (_GROUND * lit.width).ljust(lit.stride, b"\0")
-    lit.pixels[: lit.stride * lit.height] = line * lit.height
-    for left, top, width, height in number_rectangles(number, lit.width, lit.height):
-        for row in range(top, top + height):
-            start = row * lit.stride + left * 4
-            lit.pixels[start : start + width * 4] = _INK * width

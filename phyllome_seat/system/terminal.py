@@ -10,7 +10,18 @@ from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from typing import Protocol
+
+    class Asked(Protocol):
+        """What has a descriptor to wait on, and says by `read` that there was enough."""
+
+        def fileno(self) -> int:
+            """Return the descriptor."""
+
+        def read(self) -> bool:
+            """Take what there is; return whether to go on no longer. Raises OSError."""
+
 
 _INPUT_MODES = 3  # the place of c_lflag in what tcgetattr() returns
 _ESCAPE = b"\x1b"
@@ -65,15 +76,28 @@ def is_enter(typed: bytes) -> bool:
     return b"\n" in typed or b"\r" in typed
 
 
-def wait_enter(terminal: int | None, timeout_s: float) -> None:
-    """Wait for Enter or Esc, or so long; without a terminal just so long."""
-    if terminal is None:
-        time.sleep(timeout_s)
-        return
+def wait_enter(terminal: int | None, timeout_s: float, others: Sequence[Asked] = ()) -> None:
+    """Wait for Enter or Esc, or so long; without a terminal just so long.
+
+    Each of `others` is read when it has something, and ends the wait when that says so.
+    """
     deadline = time.monotonic() + timeout_s
     with quiet(terminal), selectors.DefaultSelector() as selector:
-        selector.register(terminal, selectors.EVENT_READ)
+        if terminal is not None:
+            selector.register(terminal, selectors.EVENT_READ)
+        for other in others:
+            selector.register(other, selectors.EVENT_READ)
         while (left := deadline - time.monotonic()) > 0:
-            typed = read_typed(terminal) if selector.select(left) else b" "
-            if not typed or is_escape(typed) or is_enter(typed):
-                return
+            for key, _ in selector.select(left):
+                if key.fileobj != terminal:
+                    asked = next(other for other in others if other is key.fileobj)
+                    try:
+                        is_over = asked.read()
+                    except OSError:  # it has gone, and the rest goes on
+                        selector.unregister(asked)
+                        continue
+                else:
+                    typed = read_typed(key.fd)
+                    is_over = not typed or is_escape(typed) or is_enter(typed)
+                if is_over:
+                    return

@@ -14,6 +14,7 @@ from phyllome_seat.lab.describe import read_description
 from phyllome_seat.lab.errors import AgentError, BootError, DiedError, LabError
 from phyllome_seat.lab.programs import missing_programs
 from tests.lab.autopsy import find_fault
+from tests.lab.modular import install_virtqemud
 
 EXAMPLE = Path(__file__).parents[2] / "examples/two-seat-gaming-pc/pc.yaml"
 _NOT_RUN = pytest.StashKey[str]()
@@ -99,8 +100,9 @@ def two_seats():
 class Lab:
     """The one PC of this test run: kept up over tests, and ended when another is wanted."""
 
-    def __init__(self, release):
+    def __init__(self, release, modular):
         self.release = release
+        self.modular = modular
         self.pc = None
         self.shared = False
 
@@ -112,12 +114,18 @@ class Lab:
         self.close()
         self.shared = False
         self.pc = Pc.open(description, release=self.release, say=print, **how)
+        self._install()
         return self.pc
+
+    def _install(self):
+        if self.modular:
+            install_virtqemud(self.pc, self.modular)
 
     def ready(self, description):
         """The PC that tests share, as it was when it was ready."""
         if self.pc is not None and self.shared:
             self.pc.restore()
+            self._install()
         else:
             self.open(description)
             self.shared = True
@@ -131,7 +139,9 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def lab(request):
-    kept = request.config.stash[_LAB] = Lab(request.config.getoption("--pc"))
+    kept = request.config.stash[_LAB] = Lab(
+        request.config.getoption("--pc"), request.config.getoption("--modular")
+    )
     yield kept
     kept.close()
 

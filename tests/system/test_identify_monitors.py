@@ -7,16 +7,20 @@ EBUSY while somebody else is master, EACCES to who may not become it (drivers/gp
 import errno
 import json
 import os
+import socket
+import time
+from pathlib import Path
 
 import pytest
 
 from phyllome_seat import cli
 from phyllome_seat.cli.init import _show_numbers
 from phyllome_seat.model.monitors import HELD, numbered
-from phyllome_seat.system import drm
+from phyllome_seat.system import drm, holders, wayland
 from phyllome_seat.system.identify_monitors import show_numbers
 from phyllome_seat.system.scan import scan
 from phyllome_seat.system.sysfs import Sysfs
+from phyllome_seat.system.terminal import wait_enter
 from tests.system.device_trees import connector, edid, pci
 from tests.system.trees import Link, make_tree
 
@@ -71,19 +75,131 @@ def test_a_card_that_a_desktop_has_is_left_alone_and_its_monitor_says_what_to_do
 ):
     opened = kernel(number)
 
-    with show_numbers(tree, numbered(scan(tree))) as dark:
-        assert dark == {1: DESKTOP, 2: os.strerror(errno.ENOENT)}
+    with show_numbers(tree, numbered(scan(tree))) as shown:
+        assert shown.dark == {1: DESKTOP, 2: os.strerror(errno.ENOENT)}
 
     assert len(opened) == 1
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
         os.fstat(opened[0])
 
 
+class FakeDesktop:
+    """A desktop that has DP-1; the protocol itself is tried with a real one, in the lab."""
+
+    why: str | None = None
+
+    def __init__(self, path):
+        assert path == "/run/user/1000/wayland-0"
+        self.shown, self.is_there = [], True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.is_there = False
+
+    def show(self, connector, number):
+        if self.why:
+            raise OSError(self.why)
+        self.shown.append((connector, number))
+
+
+@pytest.fixture
+def desktop(monkeypatch):
+    asked = []
+    monkeypatch.setattr(holders, "find_owners", lambda node: asked.append(node) or (1000,))
+    monkeypatch.setattr(
+        wayland, "find_desktops", lambda users: [f"/run/user/{n}/wayland-0" for n in users]
+    )
+    monkeypatch.setattr(wayland, "Desktop", type("Desktop", (FakeDesktop,), {}))
+    yield wayland.Desktop
+    assert set(asked) <= {"/dev/dri/card1"}
+
+
+def test_a_desktop_that_has_the_card_shows_the_number_in_a_window(tree, kernel, desktop):
+    kernel(errno.EBUSY)
+
+    with show_numbers(tree, numbered(scan(tree))) as shown:
+        assert shown.dark == {2: os.strerror(errno.ENOENT)}
+        assert [one.shown for one in shown.desktops] == [[("DP-1", 1)]]
+
+    assert not shown.desktops[0].is_there
+
+
+def test_what_a_desktop_cannot_show_is_told_with_the_way_out(tree, kernel, desktop):
+    kernel(errno.EBUSY)
+    desktop.why = "its desktop did not show it there"
+
+    with show_numbers(tree, numbered(scan(tree))) as shown:
+        assert shown.dark[1] == f"{HELD}: {desktop.why}; run this on a text console (Ctrl+Alt+F3)"
+
+
+def test_a_desktop_cannot_be_asked_without_its_binding_which_is_named(
+    tree, kernel, desktop, monkeypatch
+):
+    kernel(errno.EBUSY)
+
+    def refuse(_):
+        raise wayland.NoWaylandError
+
+    monkeypatch.setattr(wayland, "Desktop", refuse)
+    with show_numbers(tree, numbered(scan(tree))) as shown:
+        assert shown.dark[1].startswith(f"{HELD}: install python3-pywayland, or run this on a text")
+        assert shown.desktops == []
+
+
+def test_only_sockets_of_users_who_have_the_card_are_desktops(tmp_path, monkeypatch):
+    monkeypatch.setattr(wayland, "_RUN", str(tmp_path))
+    for user in ("1000", "1001"):
+        (tmp_path / user).mkdir()
+    (tmp_path / "1000/wayland-0.lock").touch()
+    (tmp_path / "1000/wayland-1").symlink_to(tmp_path / "1001/wayland-0")
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as other:
+        one.bind(str(tmp_path / "1000/wayland-0"))
+        other.bind(str(tmp_path / "1001/wayland-0"))
+        assert [*wayland.find_desktops((1000, 1002, 1000))] == [str(tmp_path / "1000/wayland-0")]
+
+
+def test_who_has_a_device_open_is_found_by_its_number():
+    with Path("/dev/full").open():
+        assert os.geteuid() in holders.find_owners("/dev/full")
+    assert holders.find_owners("/dev/there-is-none") == ()
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["a terminal", "none"])
+def test_enter_in_a_window_ends_the_wait_and_a_desktop_that_goes_does_not(is_there):
+    class Asked:
+        def __init__(self, says):
+            self.ours, self.theirs = socket.socketpair()
+            self.theirs.send(b"something")
+            self.says = says
+
+        def fileno(self):
+            return self.ours.fileno()
+
+        def read(self):
+            self.ours.recv(100)
+            if isinstance(self.says, OSError):
+                raise self.says
+            return self.says
+
+    gone, window = Asked(OSError("gone")), Asked(True)
+    terminal, end = os.openpty() if is_there else (None, None)
+    begun = time.monotonic()
+    try:
+        wait_enter(terminal, 30, [gone, window])
+        assert time.monotonic() - begun < 10
+        wait_enter(terminal, 0.1, [gone])
+    finally:
+        for fd in (terminal, end) if is_there else ():
+            os.close(fd)
+
+
 def test_another_refusal_of_the_kernel_is_told_in_its_words(tree, kernel):
     kernel(errno.EINVAL)
 
-    with show_numbers(tree, numbered(scan(tree))) as dark:
-        assert dark[1] == os.strerror(errno.EINVAL)
+    with show_numbers(tree, numbered(scan(tree))) as shown:
+        assert shown.dark[1] == os.strerror(errno.EINVAL)
 
 
 def test_a_card_that_is_with_a_guest_shows_nothing(tmp_path, tree, kernel):
@@ -91,8 +207,8 @@ def test_a_card_that_is_with_a_guest_shows_nothing(tmp_path, tree, kernel):
     monitors = numbered(scan(tree))
     (tmp_path / "elsewhere").mkdir()
 
-    with show_numbers(Sysfs(str(tmp_path / "elsewhere")), monitors) as dark:
-        assert dark == dict.fromkeys((1, 2), "its card is not the host's now")
+    with show_numbers(Sysfs(str(tmp_path / "elsewhere")), monitors) as shown:
+        assert shown.dark == dict.fromkeys((1, 2), "its card is not the host's now")
 
 
 @pytest.fixture
