@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from phyllome_seat.system.sysfs import Sysfs
     from phyllome_seat.system.wayland import Desktop
 
+# Debian's python3-pywayland (0.4.18) has only the core of the protocol, and no windows.
+_BINDING = "pywayland (`pip install pywayland`, where phyllome-seat is)"
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -79,7 +82,7 @@ def _show_on_desktops(node: str, wanted: dict[str, int], shown: Shown, cleanup: 
         try:
             desktop = cleanup.enter_context(Desktop(path))
         except NoWaylandError:
-            why = dict.fromkeys(why, f"{HELD}: install python3-pywayland, or")
+            why = dict.fromkeys(why, f"{HELD}: install {_BINDING}, or")
             break
         except OSError:  # of somebody who is logged in beside, or just gone
             continue

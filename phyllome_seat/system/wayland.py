@@ -32,7 +32,7 @@ _LIMIT_S = 3.0
 # The versions that say an output's name; GNOME and others said it by the older one first.
 _NAMED, _NAMED_BY_XDG = 4, 2
 _XRGB8888 = 1  # enum wl_shm.format
-_PRESSED = 1  # enum wl_keyboard.key_state
+_KEYBOARD, _PRESSED = 2, 1  # enum wl_seat.capability, enum wl_keyboard.key_state
 _ENDS = {1, 28, 96}  # KEY_ESC, KEY_ENTER, KEY_KPENTER: input-event-codes.h
 _MOST_PIXELS = 1 << 26  # more than any screen has: the other side is a user's
 
@@ -157,7 +157,7 @@ class Desktop:
             self._keep.append(described)
 
     def _find_keyboard(self, seat: Proxy, capabilities: int) -> None:
-        if capabilities & seat.capability.keyboard:
+        if capabilities & _KEYBOARD:
             keyboard = seat.get_keyboard()
             keyboard.dispatcher["keymap"] = lambda _, kind, fd, size: os.close(fd)
             keyboard.dispatcher["key"] = self._press
