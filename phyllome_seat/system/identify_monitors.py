@@ -79,6 +79,8 @@ def _show_on_desktops(node: str, wanted: dict[str, int], shown: Shown, cleanup: 
 
     why = dict.fromkeys(wanted, HELD)
     for path in find_desktops(find_owners(node)):
+        if not why:
+            break
         try:
             desktop = cleanup.enter_context(Desktop(path))
         except NoWaylandError:
