@@ -9,7 +9,8 @@ mirror=http://deb.debian.org/debian
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-mmdebstrap --quiet --variant=apt --include=build-essential,ca-certificates,curl,dpkg-dev,gettext,\
+# testing's lists carry a date, and a cache of a mirror may be past it
+mmdebstrap --quiet --variant=apt --aptopt='Acquire::Check-Valid-Until "false"' --include=build-essential,ca-certificates,curl,dpkg-dev,gettext,\
 libacl1-dev,libapparmor-dev,libattr1-dev,libaudit-dev,libcap-ng-dev,libglib2.0-dev,libgnutls28-dev,\
 libjson-c-dev,libnl-3-dev,libnl-route-3-dev,libnuma-dev,libpciaccess-dev,libsasl2-dev,libselinux1-dev,\
 libtirpc-dev,libudev-dev,libxml2-dev,libxml2-utils,meson,ninja-build,pkgconf,python3-docutils,xsltproc \
