@@ -12,6 +12,7 @@ it is copying disks and loading the snapshot.
 
 from __future__ import annotations
 
+import atexit
 import shlex
 import shutil
 import tempfile
@@ -94,7 +95,10 @@ class Pc(Hands):
             pc._become_ready(install)
             if may_restart:
                 pc._let_restart()
+            # Who never closes it leaves nothing either: an example, a test that failed.
+            cleanup.callback(atexit.unregister, pc.close)
             pc._cleanup = cleanup.pop_all()
+        atexit.register(pc.close)
         return pc
 
     def __enter__(self) -> Self:
