@@ -34,7 +34,8 @@ _NAMED, _NAMED_BY_XDG = 4, 2
 _XRGB8888 = 1  # enum wl_shm.format
 _KEYBOARD, _PRESSED = 2, 1  # enum wl_seat.capability, enum wl_keyboard.key_state
 _ENDS = {1, 28, 96}  # KEY_ESC, KEY_ENTER, KEY_KPENTER: input-event-codes.h
-_MOST_PIXELS = 1 << 26  # more than any screen has: the other side is a user's
+# No screen is smaller, or larger: the other side is a user's, and may say anything.
+_LEAST, _MOST_PIXELS = 64, 1 << 26
 
 
 class NoWaylandError(Exception):
@@ -224,8 +225,8 @@ class _Window:
     def draw(self, number: int) -> None:
         """Draw a number as large as the window. Raises OSError."""
         width, height = self.size or (0, 0)
-        if not 0 < width * height <= _MOST_PIXELS:
-            raise OSError("its desktop gives a window no size")
+        if min(width, height) < _LEAST or width * height > _MOST_PIXELS:
+            raise OSError(f"its desktop gives a window of {width}×{height}")
         stride, size = width * 4, width * height * 4
         fd = os.memfd_create("phyllome-seat")
         try:

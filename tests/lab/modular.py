@@ -1,4 +1,4 @@
-"""A PC whose guests are libvirt's own QEMU daemon's, as on Fedora and Arch, instead of libvirtd's.
+"""A PC whose guests are libvirt's own QEMU daemon's, as on Fedora, instead of libvirtd's.
 
 No Debian package has that daemon: `build_virtqemud.sh` makes it of Debian's source.
 """

@@ -35,7 +35,7 @@ IDENTIFY = (
 
 @pytest.fixture(scope="module")
 def pc(open_pc, lab, tmp_path_factory):
-    """A PC that has a desktop's packages, on which nobody is logged in."""
+    """A PC at which a person is logged in, on a desktop whose packages came on a stick."""
     tar = packed(lab.release, ("weston",), tmp_path_factory.mktemp("packages"))
     with open_pc(read_description(EXAMPLE)) as pc:
         stick = pc.disks / "packages.qcow2"

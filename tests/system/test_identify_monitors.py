@@ -6,6 +6,7 @@ EBUSY while somebody else is master, EACCES to who may not become it (drivers/gp
 
 import errno
 import json
+import mmap
 import os
 import socket
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from phyllome_seat import cli
 from phyllome_seat.cli.init import _show_numbers
+from phyllome_seat.model.digits import draw_number, number_rectangles
 from phyllome_seat.model.monitors import HELD, numbered
 from phyllome_seat.system import drm, holders, wayland
 from phyllome_seat.system.identify_monitors import show_numbers
@@ -158,6 +160,31 @@ def test_only_sockets_of_users_who_have_the_card_are_desktops(tmp_path, monkeypa
         one.bind(str(tmp_path / "1000/wayland-0"))
         other.bind(str(tmp_path / "1001/wayland-0"))
         assert [*wayland.find_desktops((1000, 1002, 1000))] == [str(tmp_path / "1000/wayland-0")]
+
+
+@pytest.mark.parametrize(
+    "size", [None, (0, 0), (-9000, -9000), (1, 1 << 26), (1 << 26, 1), (1 << 15, 1 << 15)]
+)
+def test_a_window_of_a_size_that_no_screen_has_is_refused(size):
+    window = object.__new__(wayland._Window)
+    window.size = size
+
+    with pytest.raises(OSError, match="its desktop gives a window of"):
+        window.draw(1)
+
+
+@pytest.mark.parametrize("number", [1, 8, 42, 188])
+@pytest.mark.parametrize("size", [(64, 64), (64, 4096), (4096, 64), (800, 600)])
+def test_a_number_is_inside_the_smallest_window(number, size):
+    width, height = size
+    with mmap.mmap(-1, width * height * 4) as pixels:
+        draw_number(pixels, number, width, height, width * 4)
+        assert {pixels[i : i + 4] for i in range(0, len(pixels), 4)} == {
+            b"\xff\xff\xff\x00",
+            b"\x50\x28\x10\x00",
+        }
+    for left, top, wide, tall in number_rectangles(number, width, height):
+        assert 0 <= left < left + wide <= width and 0 <= top < top + tall <= height
 
 
 def test_who_has_a_device_open_is_found_by_its_number():
