@@ -17,6 +17,8 @@ from pathlib import Path
 
 from phyllome_seat.lab.banner import recognise
 from phyllome_seat.lab.describe import read_description
+from phyllome_seat.lab.errors import GuestNotReadyError, LabError
+from phyllome_seat.lab.faults import find_fault
 from phyllome_seat.lab.guestlog import GuestLog, parse_guest_log, typed_text
 from phyllome_seat.lab.pc import Pc
 from phyllome_seat.lab.picture import Picture, render_png
@@ -45,6 +47,12 @@ while nodes:
 EV_KEY, EV_ABS = 1, 3
 HEIGHTS = {"left": 0.2, "right": 0.4}  # how far down its screen each seat's pointer moves
 TABLET_MAX = 0x7FFF  # of both axes, in QEMU's usb-tablet
+# The emulator under the PC fails now and then (docs/lab.md, Traps): the story is told again then.
+TRIES = 3
+
+
+class DoesNotHoldError(LabError):
+    """A sentence of the story is not true."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,8 @@ class Story:
         end = time.monotonic() + timeout_s
         while not (log := self.log(seat)).ready:
             if time.monotonic() > end:
-                raise TimeoutError(f"guest {seat} is not ready after {timeout_s:.0f} s: {log}")
+                said = f"guest {seat} is not ready after {timeout_s:.0f} s: {log}"
+                raise GuestNotReadyError(said)
             time.sleep(1)
         return log
 
@@ -142,10 +151,10 @@ def tell(line: str) -> None:
 
 
 def check(holds: bool, sentence: str) -> None:
-    """Prints a sentence that holds; ends the story at one that does not."""
+    """Prints a sentence and whether it holds; ends the story at one that does not."""
     tell(f"  {'✓' if holds else '✗'} {sentence}")
     if not holds:
-        sys.exit(1)
+        raise DoesNotHoldError(sentence)
 
 
 def indent(text: str) -> str:
@@ -216,6 +225,24 @@ def run(story: Story, pictures_to: Path | None) -> None:
     )
 
 
+def tell_in_a_pc(release: str, pictures_to: Path | None) -> None:
+    """Tells the story in a PC, and once more in a new one where the emulator failed it."""
+    description = read_description(HERE / "pc.yaml")
+    for left in reversed(range(TRIES)):
+        with Pc.open(description, release=release, say=tell) as pc:
+            try:
+                story = Story(pc)
+                story.prepare()
+                run(story, pictures_to)
+                return
+            except LabError as error:
+                fault = find_fault(error, pc)
+                if not fault or not left:
+                    raise
+        tell(f"\n  ! The emulator failed: {fault}. It does so now and then (docs/lab.md, Traps).")
+        tell("    The story once more, in a new PC:")
+
+
 def main() -> None:
     """Runs the story, and says at the end what was shown."""
     parser = argparse.ArgumentParser(description="two people share one PC, in a PC in software")
@@ -225,10 +252,10 @@ def main() -> None:
     if args.pictures:
         args.pictures.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with Pc.open(read_description(HERE / "pc.yaml"), release=args.pc, say=tell) as pc:
-        story = Story(pc)
-        story.prepare()
-        run(story, args.pictures)
+    try:
+        tell_in_a_pc(args.pc, args.pictures)
+    except LabError as error:
+        sys.exit(f"error: {error}\n{error.hint}".rstrip())
     took_s = time.monotonic() - started
     tell("\nTwo people used one PC, each with a keyboard, a pointer, a monitor and an operating")
     tell(f"system of their own, and neither saw the other. It took {took_s:.0f} s.")

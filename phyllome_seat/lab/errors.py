@@ -60,6 +60,10 @@ class DiedError(AgentError):
     """The PC restarted or ended while nobody had asked it to."""
 
 
+class GuestNotReadyError(LabError):
+    """A guest in the PC did not say in time that it is ready."""
+
+
 class CommandError(LabError):
     """A command in the PC ended with a status that was not 0."""
 

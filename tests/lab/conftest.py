@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -11,21 +10,15 @@ from pathlib import Path
 import pytest
 
 from phyllome_seat.lab.describe import read_description
-from phyllome_seat.lab.errors import AgentError, BootError, DiedError, LabError
+from phyllome_seat.lab.errors import LabError
+from phyllome_seat.lab.faults import STANDS_STILL, find_fault
 from phyllome_seat.lab.programs import missing_programs
-from tests.lab.autopsy import find_fault
 from tests.lab.modular import install_virtqemud
 
 EXAMPLE = Path(__file__).parents[2] / "examples/two-seat-gaming-pc/pc.yaml"
 _NOT_RUN = pytest.StashKey[str]()
 _FAILED = pytest.StashKey[list[bool]]()
 _LAB = pytest.StashKey["Lab"]()
-# What a PC looks like whose emulated processors stand still, or whose kernel died of them.
-_STANDS_STILL = "the PC stands still"
-_STOOD_STILL = re.compile("its processors at|Oops: int3|Kernel panic")
-# A guest in that PC that its processors left behind in its boot (docs/lab.md, Traps): what our work
-# keeps from booting does not boot when its story is told again either.
-_NOT_READY = re.compile(r"guest \S+ is not ready after")
 EMULATOR_FAULT = 75  # EX_TEMPFAIL of sysexits.h; the Makefile then runs what failed once more
 
 
@@ -48,10 +41,10 @@ def pytest_configure(config):
 def pytest_runtest_makereport(item, call):
     report = yield
     if report.failed:
-        fault = _find_fault(item, call.excinfo)
+        fault = _find_fault(item, call.excinfo.value)
         if fault:
             report.sections.append(("the emulator's", fault))
-        if fault == _STANDS_STILL:
+        if fault == STANDS_STILL:
             _end_pc(item.config)
         item.config.stash[_FAILED].append(bool(fault))
     return report
@@ -65,17 +58,10 @@ def _end_pc(config):
             os.kill(lab.pc.machine.pid, signal.SIGKILL)
 
 
-def _find_fault(item, excinfo):
+def _find_fault(item, error):
     """Returns what the emulator did to a story, as far as that can be seen; else nothing."""
-    said = str(excinfo.value)
-    if excinfo.errisinstance(DiedError):
-        return "the PC died"
-    if excinfo.errisinstance((AgentError, BootError)) and _STOOD_STILL.search(said):
-        return _STANDS_STILL
-    if excinfo.errisinstance(TimeoutError) and _NOT_READY.search(said):
-        return "a guest was not ready in time"
     lab = item.config.stash.get(_LAB, None)
-    return find_fault(lab.pc) if lab is not None and lab.pc is not None else ""
+    return find_fault(error, lab.pc if lab is not None else None)
 
 
 def pytest_sessionfinish(session):
