@@ -2,7 +2,8 @@
 
 import pytest
 
-from phyllome_seat.lab.faults import SAMPLES, find_restarted, find_standing
+from phyllome_seat.lab.faults import SAMPLES, find_restarted, find_standing, look
+from tests.lab.story import Story
 
 # QEMU 10.0 in a PC of QEMU 11.1, one thread for all processors: the guest waits for its run queue.
 STANDS = """\
@@ -70,3 +71,17 @@ def test_a_guest_that_booted_more_often_than_it_was_started_restarted():
 )
 def test_a_guest_that_booted_at_each_start_or_not_yet_did_not(counted):
     assert find_restarted(counted) == ""
+
+
+@pytest.mark.lab
+def test_in_a_pc_a_guest_that_runs_is_no_fault_and_one_that_restarts_is(pc):
+    story = Story(pc)
+    story.prepare()
+    pc.run("virsh -q start left", timeout_s=180)
+    first = story.wait_ready("left").boot
+    assert look(pc) == ""
+
+    pc.run("virsh -q reset left")
+    pc.wait("test $(grep -c '^guest seat=left' /var/log/libvirt/qemu/left-serial.log) = 2")
+    assert story.log("left").boot != first
+    assert look(pc) == "guest left restarted"
